@@ -1,0 +1,229 @@
+//! `roster mail`: what waits to be sent, and what mails look like.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::{Subcommand, ValueEnum};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Context;
+use super::output::{confirm, print, table};
+use crate::app::AppState;
+use crate::config::Need;
+use crate::domain::{Locale, MailId};
+use crate::mail::service::{self, Contents, Rendered, Templates};
+use crate::mail::{MailKind, QueuedMail};
+use crate::startup::{StartError, start_error};
+
+/// The most mails that are listed.
+const MAX_LISTED: u64 = 1000;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the mails that haven't been sent; one that was sent is gone
+    List {
+        /// Only those in this state
+        #[arg(long)]
+        state: Option<State>,
+    },
+    /// Have mails tried again at once; without an id, all that were given up
+    Retry {
+        /// Ids, as `roster mail list` shows them
+        #[arg(value_parser = parse_id)]
+        ids: Vec<MailId>,
+    },
+    /// Remove mails without sending them; without an id, all that were given up
+    Purge {
+        /// Ids, as `roster mail list` shows them
+        #[arg(value_parser = parse_id)]
+        ids: Vec<MailId>,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Show what a mail looks like, with made-up contents
+    Preview {
+        /// Which mail
+        #[arg(value_parser = parse_template)]
+        template: MailKind,
+        /// The reader's language, as a BCP 47 tag
+        #[arg(long, value_parser = parse_locale)]
+        locale: Option<Locale>,
+        /// The HTML, for a browser, and not the plain form
+        #[arg(long)]
+        html: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum State {
+    /// Waiting for the next attempt
+    Queued,
+    /// Given up
+    Dead,
+}
+
+fn parse_id(text: &str) -> Result<MailId, String> {
+    Uuid::try_parse(text)
+        .map(MailId::new)
+        .map_err(|_| "a mail's id is a UUID, as `roster mail list` shows it".to_owned())
+}
+
+fn parse_template(text: &str) -> Result<MailKind, String> {
+    MailKind::from_name(text)
+        .filter(|kind| kind.has_template())
+        .ok_or_else(|| {
+            let names: Vec<_> = MailKind::ALL
+                .iter()
+                .filter(|kind| kind.has_template())
+                .map(|kind| kind.as_str())
+                .collect();
+            format!("the templates are {}", names.join(", "))
+        })
+}
+
+fn parse_locale(text: &str) -> Result<Locale, String> {
+    match Locale::parse(text) {
+        Ok(Some(locale)) => Ok(locale),
+        Ok(None) => Err("a language is missing".to_owned()),
+        Err(fault) => Err(fault.detail().to_owned()),
+    }
+}
+
+/// A mail as an operator sees it: neither its code nor its text.
+#[derive(Serialize)]
+struct Row<'a> {
+    id: Uuid,
+    state: &'a str,
+    kind: &'a str,
+    recipient: &'a str,
+    attempts: i64,
+    created_at: DateTime<Utc>,
+    due_at: DateTime<Utc>,
+    last_error: Option<&'a str>,
+}
+
+impl<'a> Row<'a> {
+    fn of(queued: &'a QueuedMail) -> Self {
+        Self {
+            id: queued.mail.id.get(),
+            state: if queued.is_dead { "dead" } else { "queued" },
+            kind: queued.mail.kind.as_str(),
+            recipient: &queued.mail.recipient,
+            attempts: queued.attempts,
+            created_at: queued.mail.created_at,
+            due_at: queued.due_at,
+            last_error: queued.last_error.as_deref(),
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.state.to_owned(),
+            self.kind.to_owned(),
+            self.recipient.to_owned(),
+            self.attempts.to_string(),
+            self.due_at.to_rfc3339_opts(SecondsFormat::Secs, true),
+            self.last_error.unwrap_or("-").to_owned(),
+        ]
+    }
+}
+
+/// What a mail looks like.
+#[derive(Serialize)]
+struct Preview<'a> {
+    subject: &'a str,
+    text: &'a str,
+    html: &'a str,
+}
+
+pub(super) async fn run(context: &Context, command: Command) -> Result<(), StartError> {
+    if let Command::Preview {
+        template,
+        locale,
+        html,
+    } = command
+    {
+        return preview(context, template, locale.as_ref(), html);
+    }
+    let state = context.open_state().await?;
+    let result = run_on(context, &state, command).await;
+    state.db.close().await;
+    result
+}
+
+/// Needs no database: it's for whoever writes templates.
+fn preview(
+    context: &Context,
+    template: MailKind,
+    locale: Option<&Locale>,
+    html: bool,
+) -> Result<(), StartError> {
+    let config = context.load(Need::Database)?.config;
+    let templates = Templates::open(config.mail.template_dir.as_deref()).map_err(StartError::new)?;
+    let Rendered {
+        subject,
+        text,
+        html: page,
+    } = templates
+        .render(template, locale.map(Locale::as_str), &Contents::example(template))
+        .map_err(StartError::new)?;
+    let preview = Preview {
+        subject: &subject,
+        text: &text,
+        html: &page,
+    };
+    if html && !context.output.is_json() {
+        return print(page.trim_end());
+    }
+    context.output.data(&preview, |preview| {
+        format!("Subject: {}\n\n{}", preview.subject, preview.text.trim_end())
+    })
+}
+
+async fn run_on(context: &Context, state: &AppState, command: Command) -> Result<(), StartError> {
+    match command {
+        Command::List { state: wanted } => {
+            let is_dead = wanted.map(|wanted| matches!(wanted, State::Dead));
+            let mails = service::list(state, is_dead, MAX_LISTED)
+                .await
+                .map_err(start_error)?;
+            let rows: Vec<_> = mails.iter().map(Row::of).collect();
+            context.output.data(&rows, |rows| {
+                table(
+                    &["ID", "STATE", "KIND", "TO", "ATTEMPTS", "NEXT", "LAST ERROR"],
+                    &rows.iter().map(Row::cells).collect::<Vec<_>>(),
+                )
+            })
+        }
+        Command::Retry { ids } => {
+            let wanted = (!ids.is_empty()).then_some(ids);
+            let count = service::retry(state, wanted).await.map_err(start_error)?;
+            context
+                .output
+                .done(&format!("{} will be tried at once", mails(count)))
+        }
+        Command::Purge { ids, yes } => {
+            let question = if ids.is_empty() {
+                "Remove every mail that was given up?".to_owned()
+            } else {
+                let count = u64::try_from(ids.len()).unwrap_or(u64::MAX);
+                format!("Remove {} for good, unsent?", mails(count))
+            };
+            confirm(&question, yes)?;
+            let wanted = (!ids.is_empty()).then_some(ids);
+            let count = service::purge(state, wanted).await.map_err(start_error)?;
+            let verb = if count == 1 { "is" } else { "are" };
+            context.output.done(&format!("{} {verb} removed", mails(count)))
+        }
+        // Done before there was a database.
+        Command::Preview { .. } => Ok(()),
+    }
+}
+
+fn mails(count: u64) -> String {
+    match count {
+        1 => "1 mail".to_owned(),
+        count => format!("{count} mails"),
+    }
+}

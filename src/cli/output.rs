@@ -1,0 +1,102 @@
+//! What a command prints: data on standard output, failures on standard error.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use serde::Serialize;
+
+use crate::startup::StartError;
+
+/// Where a command prints to, and how.
+#[derive(Debug)]
+pub(super) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(super) const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    pub(super) const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints data: as JSON where that was asked for, else as text.
+    pub(super) fn data<T: Serialize>(
+        &self,
+        data: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), StartError> {
+        if self.json {
+            let json = serde_json::to_string(data)
+                .map_err(|error| StartError::new(format!("cannot print the data: {error}")))?;
+            return print(&json);
+        }
+        print(&text(data))
+    }
+
+    /// Says that something was done; on standard output, so that it can be kept.
+    pub(super) fn done(&self, message: &str) -> Result<(), StartError> {
+        self.data(&serde_json::json!({ "done": message }), |_| message.to_owned())
+    }
+}
+
+/// Prints a text as it is.
+pub(super) fn print(text: &str) -> Result<(), StartError> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        // Whoever reads has enough, as in `| head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| StartError::new(format!("cannot write the output: {error}"))),
+    }
+}
+
+/// Says what went wrong. A fault of the configuration has a line for each of its faults.
+pub(super) fn fail(error: &StartError) {
+    let mut stderr = io::stderr().lock();
+    for line in error.to_string().lines() {
+        // Where standard error is gone, the exit code has to do.
+        let _ = writeln!(stderr, "roster: {line}");
+    }
+}
+
+/// Rows in columns, for people.
+pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let header: Vec<String> = header.iter().map(|&name| name.to_owned()).collect();
+    let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |row: &Vec<String>| {
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, &width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    std::iter::once(&header)
+        .chain(rows)
+        .map(line)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Asks before something is destroyed. Only a person at a terminal is asked: a script has decided already.
+pub(super) fn confirm(question: &str, yes: bool) -> Result<(), StartError> {
+    if yes || !io::stdin().is_terminal() {
+        return Ok(());
+    }
+    let explain = |error: io::Error| StartError::new(format!("cannot ask: {error}"));
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "{question} [y/N] ")
+        .and_then(|()| stderr.flush())
+        .map_err(explain)?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).map_err(explain)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(StartError::new("stopped: nothing was changed"))
+    }
+}

@@ -1,0 +1,164 @@
+//! `roster serve`: the server, from the first line on the terminal to the last request in flight.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::Context;
+use crate::app::Lifecycle;
+use crate::clock::Ambient;
+use crate::config::{Config, DatabaseKind, LogFormat, Need};
+use crate::db::DatabaseSettings;
+use crate::keys;
+use crate::limits;
+use crate::mail;
+use crate::server::RunningServer;
+use crate::sessions;
+use crate::startup::{self, StartError};
+use crate::telemetry;
+use crate::verification;
+
+/// How long the end waits for the database.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+
+pub(super) async fn run(context: &Context) -> Result<(), StartError> {
+    let loaded = context.load(Need::Everything)?;
+    let mut config = loaded.config;
+    let _last_lines = telemetry::start(&config.log);
+    for notice in &loaded.notices {
+        log::warn!("{notice}");
+    }
+    // First the port: where it is taken, nothing has been made or changed.
+    let wanted = SocketAddr::new(config.server.host, config.server.port);
+    let listener = listen(wanted)?;
+    if let Ok(address) = listener.local_addr() {
+        // Port 0 is any free one. Tokens and metadata name the one that it has become.
+        config.server.port = address.port();
+    }
+    let ambient = Ambient::system();
+    let (db, secret) = startup::open(&config, &ambient).await?;
+    let state = startup::open_state(config, ambient, db, &secret).await?;
+    drop(secret);
+
+    let lifecycle = Arc::clone(&state.lifecycle);
+    let (config, db) = (Arc::clone(&state.config), state.db.clone());
+    let last_words = state.clone();
+    let beside = [
+        tokio::spawn(keys::service::follow(state.clone())),
+        tokio::spawn(sessions::service::keep_house(state.clone())),
+        tokio::spawn(limits::service::keep_house(state.clone())),
+        tokio::spawn(mail::service::deliver(state.clone())),
+        tokio::spawn(verification::service::keep_house(state.clone())),
+    ];
+    // Before anybody is told that there is a server: whoever knows of it may stop it.
+    let signals = Signals::new()?;
+    let server = RunningServer::start(listener, state)
+        .map_err(|error| StartError::new(format!("cannot serve on {wanted}: {error}")))?;
+    welcome(&config, server.address);
+
+    let handle = server.handle.clone();
+    tokio::select! {
+        ended = server.run() => ended.map_err(|error| StartError::new(format!("the server failed: {error}")))?,
+        // The server itself hears nothing more while it waits for requests in flight: it is dropped.
+        () = signals.stop(&lifecycle, &handle) => {
+            log::warn!("stopped before every request had finished");
+            return Ok(());
+        }
+    }
+    for task in beside {
+        task.abort();
+    }
+    // A database that doesn't answer any more mustn't hold up the end.
+    let close = async {
+        if let Err(error) = sessions::service::write_last_uses(&last_words).await {
+            log::warn!("cannot note when sessions were used: {error}");
+        }
+        db.close().await;
+    };
+    if tokio::time::timeout(CLOSE_WITHIN, close).await.is_err() {
+        log::warn!("the database did not let go of its connections in time");
+    }
+    log::info!("stopped");
+    Ok(())
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => StartError::new(format!(
+            "{address} is in use by another program: stop that one, or set server.port (or PORT) to another port"
+        )),
+        io::ErrorKind::PermissionDenied => StartError::new(format!(
+            "this user may not listen on {address}: set server.port (or PORT) to one above 1023"
+        )),
+        _ => StartError::new(format!("cannot listen on {address}: {error}; check server.host and server.port")),
+    })
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, StartError> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| StartError::new(format!("cannot listen to signals: {error}")))
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// The first signal lets requests in flight finish; returns at the second one, which doesn't.
+    async fn stop(mut self, lifecycle: &Lifecycle, handle: &actix_web::dev::ServerHandle) {
+        self.next().await;
+        lifecycle.end();
+        log::info!("stopping: requests in flight may finish; a second signal ends them");
+        // What is asked for is asked for at once; the server's own future tells when it is done.
+        drop(handle.stop(true));
+        self.next().await;
+    }
+}
+
+/// Tells a person where everything is and what to try; a log gets one line.
+fn welcome(config: &Config, address: SocketAddr) {
+    let base = match &config.server.public_url {
+        Some(url) => url.clone(),
+        None => format!("http://{address}"),
+    };
+    log::info!(address = address.to_string().as_str(), version = env!("CARGO_PKG_VERSION"); "serving");
+    if config.log.format == LogFormat::Json || !io::stdout().is_terminal() {
+        return;
+    }
+    let place = match config.database.url.kind() {
+        DatabaseKind::Sqlite => DatabaseSettings::new(&config.database, 1)
+            .sqlite_file()
+            .map_or_else(String::new, |file| format!("{} (SQLite)", file.display())),
+        DatabaseKind::Postgres => config.database.url.redacted().to_owned(),
+    };
+    let docs = if config.docs.enabled {
+        format!("\n  Docs   {base}/docs")
+    } else {
+        String::new()
+    };
+    let text = format!(
+        "\nRoster {version} is serving.\n\n  API    {base}{docs}\n  Data   {place}\n\nTry this:\n\n  \
+         curl -s {base}/users/ -H 'Content-Type: application/json' \\\n    \
+         -d '{{\"email\": \"ada@example.com\", \"password\": \"plum-orbit-canvas-47\"}}'\n\n\
+         Stop with Ctrl-C.\n",
+        version = env!("CARGO_PKG_VERSION"),
+    );
+    // Where the terminal is gone, the server serves all the same.
+    let _ = writeln!(io::stdout().lock(), "{text}");
+}

@@ -1,0 +1,105 @@
+//! Every key: its default, good values, and bad ones.
+
+use super::cases::{CASES, Case};
+use super::{World, setting};
+use crate::config::layer::variable;
+
+#[test]
+fn every_key_has_its_case() {
+    let loaded = World::new().load();
+    let keys: Vec<_> = loaded.settings.iter().map(|setting| setting.key).collect();
+    let cases: Vec<_> = CASES.iter().map(|case| case.0).collect();
+    assert_eq!(keys, cases);
+}
+
+#[test]
+fn every_key_has_its_default_and_an_explanation() {
+    let loaded = World::new().load();
+    for Case(key, default, ..) in CASES {
+        let setting = setting(&loaded, key);
+        assert_eq!(setting.value.as_deref(), *default, "{key}");
+        assert_eq!(setting.origin, "default", "{key}");
+        assert!(
+            !setting.explanation.is_empty() && !setting.allowed.is_empty(),
+            "{key}"
+        );
+        assert!(
+            !setting.explanation.contains('\n') && !setting.allowed.contains('\n'),
+            "{key}"
+        );
+    }
+}
+
+#[test]
+fn good_values_are_taken() {
+    for Case(key, _, good, _) in CASES {
+        for value in *good {
+            let name = variable(key);
+            let loaded = World::new().variable(&name, value).result();
+            let loaded = loaded.unwrap_or_else(|faults| panic!("{value}: {faults}"));
+            assert_eq!(setting(&loaded, key).origin, name);
+        }
+    }
+}
+
+#[test]
+fn a_bad_value_names_key_origin_and_what_is_allowed() {
+    for Case(key, _, _, bad) in CASES {
+        for value in *bad {
+            let name = variable(key);
+            let world = World::new().variable(&name, value);
+            world.refuses(&[&format!("{key} ({name}): "), "; allowed: "]);
+            let text = format!("{key} = {value:?}\n").replace("\\0", "\\u0000");
+            let world = World::new().file("config/default.toml", &text);
+            let file = world.shown("config/default.toml");
+            world.refuses(&[&format!("{key} ({file}): "), "; allowed: "]);
+        }
+    }
+}
+
+#[test]
+fn toml_is_not_coerced() {
+    for (key, value, problem) in [
+        ("server.port", "'8000'", "is text, not a whole number"),
+        ("server.port", "8000.0", "is a fraction, not a whole number"),
+        ("server.port", "true", "is true or false, not a whole number"),
+        ("docs.enabled", "'true'", "is text, not true or false"),
+        ("docs.enabled", "1", "is a whole number, not true or false"),
+        ("server.host", "127", "is a whole number, not text"),
+        ("log.format", "['text']", "is a list, not text"),
+        (
+            "cors.allowed_origins",
+            "'https://a.example'",
+            "is text, not a list of text",
+        ),
+        (
+            "cors.allowed_origins",
+            "[1]",
+            "holds a whole number, not only text",
+        ),
+        ("security.secret_key", "12345", "is a whole number, not text"),
+        ("security.secret_key_path", "''", "is not a path"),
+        ("token.issuer", "''", "is empty"),
+        ("server.public_url", "''", "is not an http or https URL"),
+        ("limits.enabled", "'false'", "is text, not true or false"),
+    ] {
+        let world = World::new().extra(&format!("{key} = {value}\n"));
+        world.refuses(&[&format!("{key} ("), problem, "; allowed: "]);
+    }
+}
+
+#[test]
+fn a_refusal_of_something_not_built_yet_says_so() {
+    World::new()
+        .variable("ROSTER__METRICS__LISTEN", "127.0.0.1:1")
+        .refuses(&["metrics.listen", "metrics are not part of this version yet"]);
+}
+
+#[test]
+fn sessions_do_not_idle_longer_than_they_last() {
+    let world = World::new().variable("ROSTER__SESSION__REFRESH_IDLE_DAYS", "91");
+    world.refuses(&[
+        "session.refresh_absolute_days (default): 90 is less than session.refresh_idle_days",
+        "(ROSTER__SESSION__REFRESH_IDLE_DAYS), which is 91",
+    ]);
+}

@@ -1,0 +1,400 @@
+//! Opening connections, with the settings that keep them honest.
+
+use std::fmt;
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sea_orm::sqlx::{ConnectOptions, Connection};
+use sea_orm::{DbErr, SqlxPostgresConnector, SqlxSqliteConnector};
+
+use super::lane::Lane;
+use super::{Db, Link};
+use crate::config::{DatabaseConfig, DatabaseKind};
+
+/// How long an unused PostgreSQL connection is kept.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
+/// How long a PostgreSQL connection is used at most, so that a failover or a changed DNS name is noticed.
+pub(super) const MAX_LIFETIME: Duration = Duration::from_mins(30);
+/// How long a writer waits for the write lock of `SQLite`. Below the deadline of a request.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long an instance waits for another one that migrates.
+const MIGRATION_WAIT: Duration = Duration::from_secs(30);
+/// How long to wait before a locked file is tried again.
+const PROBE_PAUSE: Duration = Duration::from_millis(20);
+/// Enough readers for a machine's cores; a writer is always alone.
+const SQLITE_CONNECTIONS: u32 = 8;
+/// Shared among the workers.
+const POSTGRES_CONNECTIONS: u32 = 20;
+
+/// How to connect.
+#[derive(Clone, Debug)]
+pub struct DatabaseSettings {
+    config: DatabaseConfig,
+    connections: u32,
+    per_worker: u32,
+    create: bool,
+    for_migrations: bool,
+}
+
+/// The database can't be opened. Its text names the cause and the cure, and no password.
+#[derive(Debug)]
+pub struct ConnectError(String);
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+impl DatabaseSettings {
+    /// Settings for a process with this many worker threads.
+    #[must_use]
+    pub fn new(config: &DatabaseConfig, workers: usize) -> Self {
+        let connections = match (config.max_connections, config.url.kind()) {
+            (0, DatabaseKind::Sqlite) => SQLITE_CONNECTIONS,
+            (0, DatabaseKind::Postgres) => POSTGRES_CONNECTIONS,
+            (chosen, _) => chosen,
+        };
+        let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
+        Self {
+            config: config.clone(),
+            connections,
+            per_worker: (connections / workers).max(1),
+            create: false,
+            for_migrations: false,
+        }
+    }
+
+    /// Lets a missing `SQLite` file, and its folder, be made.
+    #[must_use]
+    pub fn create_if_missing(mut self) -> Self {
+        self.create = true;
+        self
+    }
+
+    /// One connection that waits: a migration may take as long as it takes, and instances that start together wait
+    /// for the one that migrates.
+    pub(super) fn for_migrations(self) -> Self {
+        Self {
+            connections: 1,
+            for_migrations: true,
+            ..self
+        }
+    }
+
+    pub(super) fn for_worker(&self) -> Self {
+        Self {
+            connections: self.per_worker,
+            ..self.clone()
+        }
+    }
+
+    /// How often something is tried that failed for a broken connection: each connection of the pool may be
+    /// broken after an outage, and one more is new.
+    pub(super) const fn attempts(&self) -> u32 {
+        self.connections + 1
+    }
+
+    pub(super) fn needs_transactions(&self) -> bool {
+        self.config.url.kind() == DatabaseKind::Postgres && !self.config.prepared_statements
+    }
+
+    /// Opens a pool, and a lane beside it; connections are made when they are first needed.
+    pub(super) fn open(&self) -> Result<Link, ConnectError> {
+        let kept = if self.needs_transactions() {
+            0
+        } else {
+            self.connections / 2
+        };
+        let size = usize::try_from(kept).unwrap_or_default();
+        match self.config.url.kind() {
+            DatabaseKind::Sqlite => {
+                // It is there by now: where it is moved away later, no empty one takes its place.
+                let options = self.sqlite()?.create_if_missing(false);
+                let pool = SqlitePoolOptions::new()
+                    .max_connections(self.connections - kept)
+                    .acquire_timeout(self.acquire_timeout())
+                    .test_before_acquire(false)
+                    .idle_timeout(None)
+                    .max_lifetime(None)
+                    .connect_lazy_with(options.clone());
+                Ok(Link {
+                    pool: SqlxSqliteConnector::from_sqlx_sqlite_pool(pool),
+                    lane: (size > 0).then(|| Lane::sqlite(options, size, self.acquire_timeout())),
+                })
+            }
+            DatabaseKind::Postgres => {
+                let options = self.postgres()?;
+                let pool = PgPoolOptions::new()
+                    .max_connections(self.connections - kept)
+                    .acquire_timeout(self.acquire_timeout())
+                    .test_before_acquire(false)
+                    .idle_timeout(IDLE_TIMEOUT)
+                    .max_lifetime(MAX_LIFETIME)
+                    .connect_lazy_with(options.clone());
+                Ok(Link {
+                    pool: SqlxPostgresConnector::from_sqlx_postgres_pool(pool),
+                    lane: (size > 0).then(|| Lane::postgres(options, size, self.acquire_timeout())),
+                })
+            }
+        }
+    }
+
+    fn acquire_timeout(&self) -> Duration {
+        Duration::from_millis(u64::from(self.config.acquire_timeout_ms))
+    }
+
+    fn sqlite(&self) -> Result<SqliteConnectOptions, ConnectError> {
+        let url = self.config.url.expose();
+        if url.contains(":memory:") || url.contains("mode=memory") {
+            return Err(ConnectError(
+                "database.url: an in-memory SQLite database can't be shared by connections; name a file"
+                    .into(),
+            ));
+        }
+        let options = SqliteConnectOptions::from_str(url).map_err(|error| {
+            ConnectError(format!(
+                "database.url: {error}; expected sqlite://PATH, such as sqlite://data/roster.db"
+            ))
+        })?;
+        Ok(options
+            .create_if_missing(self.create)
+            .journal_mode(SqliteJournalMode::Wal)
+            // FULL: what was acknowledged survives a power cut, also in WAL mode.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(if self.for_migrations {
+                MIGRATION_WAIT
+            } else {
+                BUSY_TIMEOUT
+            })
+            .disable_statement_logging())
+    }
+
+    fn postgres(&self) -> Result<PgConnectOptions, ConnectError> {
+        let options = PgConnectOptions::from_str(self.config.url.expose()).map_err(|error| {
+            ConnectError(format!(
+                "database.url: {error}; expected postgres://USER:PASSWORD@HOST:PORT/DATABASE, with ?sslmode=verify-full \
+                 for a server that isn't on this machine"
+            ))
+        })?;
+        let options = options.application_name("roster").disable_statement_logging();
+        if !self.config.prepared_statements {
+            // A pooler refuses start-up parameters that it doesn't know; set the time-outs on the role instead.
+            return Ok(options.statement_cache_capacity(0).extra_float_digits(None));
+        }
+        if self.for_migrations {
+            return Ok(options);
+        }
+        let statement_timeout = self.config.statement_timeout_ms.to_string();
+        Ok(options.options([
+            ("statement_timeout", statement_timeout.as_str()),
+            ("lock_timeout", "2000"),
+            // A connection that was left inside a transaction, by whatever fault, doesn't stay so.
+            ("idle_in_transaction_session_timeout", "10000"),
+        ]))
+    }
+
+    /// Brings everything into the file itself, so that a copy of it alone is a copy of the database.
+    pub(super) async fn checkpoint(&self) {
+        if self.config.url.kind() != DatabaseKind::Sqlite {
+            return;
+        }
+        let done = async {
+            let mut connection = self
+                .sqlite()?
+                .connect()
+                .await
+                .map_err(|error| self.explain(&error))?;
+            let statement = sea_orm::sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
+            statement
+                .execute(&mut connection)
+                .await
+                .map_err(|error| self.explain(&error))?;
+            connection.close().await.map_err(|error| self.explain(&error))
+        };
+        if let Err(error) = done.await {
+            log::warn!("part of the database stays in its -wal file: {error}");
+        }
+    }
+
+    /// The file behind an `SQLite` URL.
+    #[must_use]
+    pub fn sqlite_file(&self) -> Option<PathBuf> {
+        match self.config.url.kind() {
+            DatabaseKind::Sqlite => self
+                .sqlite()
+                .ok()
+                .map(|options| options.get_filename().to_owned()),
+            DatabaseKind::Postgres => None,
+        }
+    }
+
+    /// The same, of a URL that says nothing else: what parameters ask for is left to sqlx.
+    pub(super) fn plain_sqlite_file(&self) -> Option<PathBuf> {
+        self.sqlite_file()
+            .filter(|_| !self.config.url.expose().contains('?'))
+    }
+}
+
+impl Db {
+    /// Connects, and finds out at once whether the database can be used.
+    ///
+    /// # Errors
+    /// [`ConnectError`], in one line, with the cause and the cure.
+    pub async fn connect(settings: DatabaseSettings) -> Result<Self, ConnectError> {
+        if let Some(file) = settings.sqlite_file() {
+            if settings.create {
+                create_owner_only(&file)?;
+            } else if !file.exists() {
+                return Err(ConnectError(format!(
+                    "there is no database file {}: run `roster migrate up` first, or correct database.url",
+                    file.display()
+                )));
+            }
+        }
+        // One connection outside the pool: the pool would hide the cause behind its time-out.
+        settings.probe().await?;
+        let link = settings.open()?;
+        Ok(Self::new(settings, link))
+    }
+}
+
+impl DatabaseSettings {
+    async fn probe(&self) -> Result<(), ConnectError> {
+        // Another instance may be making or migrating the same file.
+        let limit = match self.config.url.kind() {
+            DatabaseKind::Sqlite => MIGRATION_WAIT,
+            DatabaseKind::Postgres => self.acquire_timeout(),
+        };
+        let place = self.config.url.redacted();
+        let attempt = async {
+            match self.config.url.kind() {
+                DatabaseKind::Sqlite => self.probe_sqlite().await,
+                DatabaseKind::Postgres => {
+                    let connection = self
+                        .postgres()?
+                        .connect()
+                        .await
+                        .map_err(|error| self.explain(&error))?;
+                    connection.close().await.map_err(|error| self.explain(&error))
+                }
+            }
+        };
+        tokio::time::timeout(limit, attempt).await.unwrap_or_else(|_| {
+            Err(ConnectError(format!(
+                "the database at {place} did not answer within {} ms: is it running, and is the address right?",
+                limit.as_millis()
+            )))
+        })
+    }
+
+    /// Opens the file, which puts a new one into WAL mode, and reads its schema, which shows that it is a database at
+    /// all.
+    ///
+    /// The change to WAL mode, and the clean-up of the last connection that closes, fail at once while another process
+    /// holds a lock: `SQLite` doesn't ask its busy handler there, lest two such processes wait for each other. So they
+    /// are tried again, until the other one has done.
+    async fn probe_sqlite(&self) -> Result<(), ConnectError> {
+        let mut is_told = false;
+        loop {
+            let tried = async {
+                let mut connection = self.sqlite()?.connect().await?;
+                sea_orm::sqlx::query("SELECT count(*) FROM sqlite_master")
+                    .execute(&mut connection)
+                    .await?;
+                connection.close().await?;
+                Ok::<(), ProbeError>(())
+            };
+            match tried.await {
+                Ok(()) => return Ok(()),
+                Err(ProbeError::Settings(error)) => return Err(error),
+                Err(ProbeError::Database(error)) if super::classify::is_locked(&error) => {
+                    if !is_told {
+                        log::info!("waiting for another process that has the database locked");
+                        is_told = true;
+                    }
+                    tokio::time::sleep(PROBE_PAUSE).await;
+                }
+                Err(ProbeError::Database(error)) => return Err(self.explain(&error)),
+            }
+        }
+    }
+
+    fn explain(&self, error: &sea_orm::sqlx::Error) -> ConnectError {
+        let place = self.config.url.redacted();
+        let cause = one_line(&error.to_string());
+        let cure = match self.config.url.kind() {
+            DatabaseKind::Sqlite => "check that database.url names a file that this user can read and write",
+            DatabaseKind::Postgres => {
+                "check that it is running and that user, password, database and sslmode in database.url are right"
+            }
+        };
+        ConnectError(format!("cannot open the database {place}: {cause}; {cure}"))
+    }
+}
+
+enum ProbeError {
+    Settings(ConnectError),
+    Database(sea_orm::sqlx::Error),
+}
+
+impl From<ConnectError> for ProbeError {
+    fn from(error: ConnectError) -> Self {
+        Self::Settings(error)
+    }
+}
+
+impl From<sea_orm::sqlx::Error> for ProbeError {
+    fn from(error: sea_orm::sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Makes the file, and its folder, for the owner alone: it holds password hashes. `SQLite` would use the umask.
+fn create_owner_only(file: &Path) -> Result<(), ConnectError> {
+    let explain = |path: &Path, error: &std::io::Error| {
+        ConnectError(format!(
+            "cannot make the database file {}: {error} ({}); make the folder writable for this user or set database.url",
+            file.display(),
+            path.display()
+        ))
+    };
+    if let Some(folder) = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+    {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|error| explain(folder, &error))?;
+    }
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+    {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(explain(file, &error)),
+    }
+}
+
+impl From<ConnectError> for DbErr {
+    fn from(error: ConnectError) -> Self {
+        Self::Custom(error.0)
+    }
+}

@@ -1,0 +1,95 @@
+//! What a service writes with.
+
+use std::sync::Arc;
+
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{classify, free_statement_names};
+use crate::error::ApiError;
+
+/// Lets a service begin its transaction.
+#[derive(Debug)]
+pub struct Writer {
+    pub(super) pool: DatabaseConnection,
+    /// How often a beginning is tried whose connection turns out to be broken.
+    pub(super) attempts: u32,
+    /// Whether a transaction-mode pooler stands in between.
+    pub(super) is_pooled: bool,
+    /// The one turn to write to an `SQLite` file.
+    pub(super) writing: Option<Arc<Semaphore>>,
+}
+
+impl Writer {
+    /// Begins a transaction. Nothing has been done yet, so a broken connection is replaced without a word.
+    ///
+    /// On `SQLite` it takes the write lock at once: a transaction that began as a read can't wait for it later.
+    ///
+    /// # Errors
+    /// [`ApiError::DatabaseUnavailable`] when there is no connection to be had.
+    pub async fn begin(&self) -> Result<Transaction, ApiError> {
+        let turn = match &self.writing {
+            Some(writing) => Some(
+                Arc::clone(writing)
+                    .acquire_owned()
+                    .await
+                    .map_err(ApiError::internal)?,
+            ),
+            None => None,
+        };
+        let mut attempt = 1;
+        loop {
+            let options = TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..Default::default()
+            };
+            let begun = async {
+                let transaction = self.pool.begin_with_options(options).await?;
+                if self.is_pooled {
+                    free_statement_names(&transaction).await?;
+                }
+                Ok(transaction)
+            };
+            match begun.await {
+                Ok(transaction) => {
+                    return Ok(Transaction {
+                        inner: transaction,
+                        _turn: turn,
+                    });
+                }
+                Err(error) if attempt < self.attempts && classify::is_broken_connection(&error) => {
+                    attempt += 1;
+                }
+                Err(error) => return Err(classify::api_error(error)),
+            }
+        }
+    }
+}
+
+/// A transaction; dropped without [`Transaction::commit`], it is rolled back.
+#[derive(Debug)]
+pub struct Transaction {
+    inner: DatabaseTransaction,
+    /// Given back when the transaction has ended.
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Transaction {
+    /// Makes everything that was done durable.
+    ///
+    /// # Errors
+    /// [`ApiError::DatabaseUnavailable`] when the database didn't say that it has.
+    pub async fn commit(self) -> Result<(), ApiError> {
+        self.inner.commit().await.map_err(classify::api_error)
+    }
+}
+
+impl std::ops::Deref for Transaction {
+    type Target = DatabaseTransaction;
+
+    fn deref(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+}

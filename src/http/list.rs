@@ -1,0 +1,144 @@
+//! Lists in keyset pages: a page begins after the last item of the one before, so that its cost doesn't grow with the
+//! table, and what is added or removed meanwhile shifts nothing.
+
+use actix_web::http::header::{HeaderValue, LINK};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::body::FromMembers;
+use super::json::Members;
+use crate::config::Config;
+
+const DEFAULT_LIMIT: u64 = 50;
+const MAX_LIMIT: u64 = 200;
+/// The first byte of a cursor: which kind it is, so that another one is refused and not misread.
+const CURSOR_OF_IDS: u8 = 1;
+
+/// Which page is wanted: `?limit=` and `?cursor=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    /// How many items at most: 1 to 200.
+    pub limit: u64,
+    /// The id of the last item of the page before.
+    pub after: Option<Uuid>,
+}
+
+impl FromMembers for PageRequest {
+    fn from_members(members: &mut Members, _: &Config) -> Option<Self> {
+        let limit = match members.string("limit").map(|text| parse_limit(&text)) {
+            None => Some(DEFAULT_LIMIT),
+            Some(Some(limit)) => Some(limit),
+            Some(None) => {
+                members.fault("limit", "out_of_range", "must be a whole number from 1 to 200");
+                None
+            }
+        };
+        let after = match members.string("cursor").map(|text| parse_cursor(&text)) {
+            None => Some(None),
+            Some(Some(id)) => Some(Some(id)),
+            Some(None) => {
+                members.fault(
+                    "cursor",
+                    "invalid",
+                    "must be the next_cursor of a page of this list",
+                );
+                None
+            }
+        };
+        Some(Self {
+            limit: limit?,
+            after: after?,
+        })
+    }
+}
+
+pub(super) fn parse_limit(text: &str) -> Option<u64> {
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
+}
+
+pub(super) fn parse_cursor(text: &str) -> Option<Uuid> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+    match bytes.split_first() {
+        Some((&CURSOR_OF_IDS, id)) => Uuid::from_slice(id).ok(),
+        _ => None,
+    }
+}
+
+pub(super) fn cursor(id: Uuid) -> String {
+    let mut bytes = [CURSOR_OF_IDS; 17];
+    for (to, from) in bytes.iter_mut().skip(1).zip(id.as_bytes()) {
+        *to = *from;
+    }
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+impl PageRequest {
+    /// The cursor of the page after this one; `last` is the id of this one's last item. None where there is none:
+    /// whoever reads asks the store for one item more than the page has.
+    #[must_use]
+    pub fn next_cursor(&self, has_more: bool, last: Option<Uuid>) -> Option<String> {
+        last.filter(|_| has_more).map(cursor)
+    }
+
+    /// Answers with a page, and with a `Link` to the next one (RFC 8288) at the same path.
+    #[must_use]
+    pub fn answer(&self, path: &str, next_cursor: Option<&str>, page: &impl Serialize) -> HttpResponse {
+        let mut response: HttpResponseBuilder = HttpResponse::Ok();
+        if let Some(cursor) = next_cursor {
+            let link = format!("<{path}?limit={}&cursor={cursor}>; rel=\"next\"", self.limit);
+            if let Ok(link) = HeaderValue::from_str(&link) {
+                response.insert_header((LINK, link));
+            }
+        }
+        response.json(page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_leads_back_to_its_item_and_nothing_else_is_one() {
+        let id = Uuid::from_u128(0x0193_0000_0000_7000_8000_0000_0000_0001);
+        let text = cursor(id);
+        assert_eq!(parse_cursor(&text), Some(id));
+        let long = format!("{text}AA");
+        for other in [
+            "",
+            "x",
+            &text[1..],
+            &long,
+            &format!("{text}="),
+            "AgAA",
+            &id.to_string(),
+        ] {
+            assert_eq!(parse_cursor(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_a_whole_number_in_its_range() {
+        assert_eq!(parse_limit("1"), Some(1));
+        assert_eq!(parse_limit("200"), Some(200));
+        for other in [
+            "",
+            "0",
+            "201",
+            "-1",
+            "+5",
+            "1.0",
+            "1e1",
+            "9223372036854775808",
+            "٣",
+        ] {
+            assert_eq!(parse_limit(other), None, "{other}");
+        }
+    }
+}

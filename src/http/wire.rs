@@ -1,0 +1,268 @@
+//! The connection below HTTP: problem documents for what the framework refuses by itself.
+//!
+//! A request that can't be parsed, has no `Host` or too many headers, or doesn't arrive in time never becomes a request
+//! that middleware could answer: the framework writes a status with an empty body and closes. [`Wire`] stands between
+//! it and the socket, and puts a problem document in that place. Every answer of ours has an `X-Request-Id`, and the
+//! framework's own have none: that is how they are told apart.
+//!
+//! It also keeps times that the framework doesn't: a head has to arrive in time on every request of a connection, not
+//! only on the first, and what is written has to be read.
+//!
+//! The price is a look at the last four bytes of each write.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderMap;
+use actix_web::rt::net::{ActixStream, Ready, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+use super::envelope::{ACCESS_LOG, finish, new_request_id};
+use super::problem;
+use crate::app::AppState;
+
+/// The framework's own time-out for the first head of a connection comes before ours, and answers.
+const AFTER_THE_FRAMEWORK: Duration = Duration::from_millis(500);
+/// How long the rest of a body that nobody wants is waited for, so that its sender sees the answer.
+pub const LINGER: Duration = Duration::from_secs(2);
+/// How long a client may leave an answer unread.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a connection is doing, told by the two who know: the wire and the envelope.
+#[derive(Clone, Debug, Default)]
+pub struct Activity(Arc<AtomicU8>);
+
+impl Activity {
+    const IDLE: u8 = 0;
+    const HEAD: u8 = 1;
+    const REQUEST: u8 = 2;
+    const CLOSING: u8 = 3;
+
+    /// A request has come as far as the envelope.
+    pub fn begin_request(&self) {
+        self.0.store(Self::REQUEST, Ordering::Relaxed);
+    }
+
+    /// It has its answer. What comes now is the next head; or, where the connection is to be closed, the rest of a
+    /// body that nobody wants, and that the framework would wait for without end.
+    pub fn end_request(&self, is_closing: bool) {
+        let next = if is_closing { Self::CLOSING } else { Self::IDLE };
+        self.0.store(next, Ordering::Relaxed);
+    }
+}
+
+const END_OF_HEAD: &[u8] = b"\r\n\r\n";
+const START: &[u8] = b"HTTP/1.1 ";
+
+/// A connection of a client.
+#[derive(Debug)]
+pub struct Wire {
+    stream: TcpStream,
+    state: Arc<AppState>,
+    activity: Activity,
+    /// When the head that is arriving has to be there.
+    head_due: Option<Pin<Box<Sleep>>>,
+    /// When the client has to have read some of what waits to be written.
+    read_due: Option<Pin<Box<Sleep>>>,
+    /// What is written in place of a buffer, and how much of that is done.
+    replacement: Option<(Vec<u8>, usize)>,
+}
+
+impl Wire {
+    /// Takes a connection.
+    #[must_use]
+    pub fn new(stream: TcpStream, state: Arc<AppState>) -> Self {
+        Self {
+            stream,
+            state,
+            activity: Activity::default(),
+            head_due: None,
+            read_due: None,
+            replacement: None,
+        }
+    }
+
+    /// For the envelope, to say what it sees of this connection.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        self.activity.clone()
+    }
+
+    /// Whether the head that is arriving is late.
+    fn is_head_late(&mut self, cx: &mut Context<'_>, has_read: bool) -> bool {
+        match self.activity.0.load(Ordering::Relaxed) {
+            Activity::IDLE if has_read => {
+                let limit = Duration::from_secs(u64::from(self.state.config.server.header_timeout_seconds));
+                self.head_due = Some(Box::pin(sleep(limit + AFTER_THE_FRAMEWORK)));
+                self.activity.0.store(Activity::HEAD, Ordering::Relaxed);
+            }
+            Activity::HEAD => {}
+            Activity::CLOSING => {
+                self.head_due.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+            }
+            _ => self.head_due = None,
+        }
+        self.head_due
+            .as_mut()
+            .is_some_and(|due| due.as_mut().poll(cx).is_ready())
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        if self.replacement.is_none() {
+            let Some((start, status)) = find_refusal(buffer) else {
+                return Pin::new(&mut self.stream).poll_write(cx, buffer);
+            };
+            let mut whole = buffer.get(..start).unwrap_or_default().to_vec();
+            whole.extend(refusal(status, self));
+            self.replacement = Some((whole, 0));
+        }
+        // The framework offers the same buffer again until it is told that it was taken.
+        while let Some((whole, done)) = &mut self.replacement {
+            let rest = whole.get(*done..).unwrap_or_default();
+            if rest.is_empty() {
+                self.replacement = None;
+                break;
+            }
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => *done += count,
+            }
+        }
+        Poll::Ready(Ok(buffer.len()))
+    }
+}
+
+/// Where a refusal of the framework's begins in what it writes, and its status.
+pub(super) fn find_refusal(buffer: &[u8]) -> Option<(usize, StatusCode)> {
+    if !buffer.ends_with(END_OF_HEAD) {
+        return None;
+    }
+    let start = buffer.windows(START.len()).rposition(|window| window == START)?;
+    let head = buffer.get(start..)?;
+    let status = StatusCode::from_bytes(head.get(START.len()..START.len() + 3)?).ok()?;
+    let is_ours = head
+        .windows(14)
+        .any(|window| window.eq_ignore_ascii_case(b"x-request-id: "));
+    (status.as_u16() >= 400 && !is_ours).then_some((start, status))
+}
+
+/// The whole answer that a refusal becomes.
+fn refusal(status: StatusCode, wire: &Wire) -> Vec<u8> {
+    let state = &wire.state;
+    let id = new_request_id(&state.ambient);
+    let detail = match status {
+        StatusCode::REQUEST_TIMEOUT => "The request did not arrive in time.",
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "The head of the request is too large.",
+        _ => "The start of the request or a header is malformed, or there is not exactly one Host.",
+    };
+    let body = problem::refusal_json(status, detail, id.as_str());
+    let peer = wire
+        .stream
+        .peer_addr()
+        .map_or_else(|_| "-".to_owned(), |peer| peer.ip().to_canonical().to_string());
+    log::info!(
+        target: ACCESS_LOG,
+        status = status.as_u16(),
+        ip = peer.as_str(),
+        request_id = id.as_str();
+        "refused"
+    );
+    let mut headers = HeaderMap::new();
+    finish(&mut headers, &id, state);
+    let date = state.ambient.now().format("%a, %d %b %Y %H:%M:%S GMT");
+    let mut answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\ncontent-type: {}\r\ndate: {date}\r\n",
+        body.len(),
+        problem::MEDIA_TYPE,
+    )
+    .into_bytes();
+    for (name, value) in headers {
+        answer.extend_from_slice(name.as_str().as_bytes());
+        answer.extend_from_slice(b": ");
+        answer.extend_from_slice(value.as_bytes());
+        answer.extend_from_slice(b"\r\n");
+    }
+    answer.extend_from_slice(b"\r\n");
+    answer.extend_from_slice(body.as_bytes());
+    answer
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        let written = self.write(cx, buffer);
+        if written.is_ready() {
+            self.read_due = None;
+            // After the last answer nobody may read again by himself: this sees to it that somebody does.
+            let _ = self.is_head_late(cx, false);
+            return written;
+        }
+        let due = self
+            .read_due
+            .get_or_insert_with(|| Box::pin(sleep(WRITE_TIMEOUT)));
+        ready!(due.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let has_read = buffer.filled().len() > before;
+        if self.is_head_late(cx, has_read) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
+    }
+}
+
+impl ActixStream for Wire {
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        ActixStream::poll_read_ready(&self.stream, cx)
+    }
+
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        ActixStream::poll_write_ready(&self.stream, cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_frameworks_own_refusals_are_found() {
+        let found =
+            |text: &str| find_refusal(text.as_bytes()).map(|(start, status)| (start, status.as_u16()));
+        let bare =
+            "HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        assert_eq!(found(bare), Some((0, 431)));
+        let before = "HTTP/1.1 200 OK\r\nx-request-id: a\r\ncontent-length: 2\r\n\r\n{}";
+        assert_eq!(found(&format!("{before}{bare}")), Some((before.len(), 431)));
+        assert_eq!(found(before), None);
+        assert_eq!(found("HTTP/1.1 204 No Content\r\nx-request-id: a\r\n\r\n"), None);
+        assert_eq!(
+            found("HTTP/1.1 404 Not Found\r\nx-request-id: a\r\ncontent-length: 9\r\n\r\n"),
+            None
+        );
+        assert_eq!(found("HTTP/1.1 100 Continue\r\n\r\n"), None);
+    }
+}

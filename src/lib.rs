@@ -1,0 +1,39 @@
+//! Roster: user accounts that you run yourself.
+//!
+//! The rooms of this house, and what each is for; `ARCHITECTURE.md` has the map and the rules.
+//!
+//! - [`domain`]: values that prove themselves. [`policy`]: who may do what.
+//! - [`security`]: passwords, tokens, keys. [`clock`]: time and chance, as arguments.
+//! - [`db`]: connecting, reading, the unit of work. [`error`]: what can go wrong, without HTTP.
+//! - [`http`]: reading requests, rendering failures, mounting operations.
+//! - [`mailer`]: the way out for mail.
+//! - [`users`], [`auth`], [`sessions`], [`oauth`], [`clients`], [`keys`], [`limits`], [`mail`], [`verification`], [`audit`],
+//!   [`operations`]: the features, a folder each.
+//! - [`config`], [`telemetry`], [`startup`], [`app`], [`routes`], [`server`], [`cli`]: what puts it together.
+
+pub mod app;
+pub mod audit;
+pub mod auth;
+pub mod cli;
+pub mod clients;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod domain;
+pub mod error;
+pub mod http;
+pub mod keys;
+pub mod limits;
+pub mod mail;
+pub mod mailer;
+pub mod oauth;
+pub mod operations;
+pub mod policy;
+pub mod routes;
+pub mod security;
+pub mod server;
+pub mod sessions;
+pub mod startup;
+pub mod telemetry;
+pub mod users;
+pub mod verification;

@@ -1,0 +1,15 @@
+//! Limits: how often may be tried, for each account, session and client address.
+//!
+//! Whoever checks a password comes to [`check_sign_in`] or [`check_in_session`] first, and tells the [`Attempt`] that it
+//! gets what came of it. Whoever does something for anybody who asks comes to [`spend`]. What was counted is in the
+//! database, for all instances and beyond their ends; [`Limits`] holds what must not be.
+//! `docs/decisions/0014-limits.md` has the reasoning.
+
+mod model;
+pub mod service;
+mod store;
+
+pub use model::{AccountState, LimitKind};
+pub use service::{
+    Attempt, Limits, Refused, account_states, check_in_session, check_sign_in, forget_account, spend,
+};

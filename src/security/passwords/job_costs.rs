@@ -1,0 +1,95 @@
+//! What a hashing job costs, as measured: the base of the pool's promise about waiting.
+
+use std::time::Duration;
+
+use super::scheme::{HashSettings, Scheme};
+use super::stand_in::Work;
+
+/// How much of a new measurement goes into the average: one in this many parts.
+const SMOOTHING: u32 = 4;
+
+/// argon2 blocks filled in a millisecond of one core, roughly; the first measurements correct it.
+const BLOCKS_PER_MILLISECOND: u64 = 1500;
+
+/// Jobs that cost alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobKind {
+    /// Judges a new password and, if it is good enough, hashes it.
+    Create,
+    /// Compares an attempt at the cost of a bcrypt hash.
+    CheckBcrypt,
+    /// Compares an attempt at the cost of an argon2 hash.
+    CheckArgon2,
+}
+
+impl JobKind {
+    /// The kind of a comparison that costs what a hash of `scheme` costs.
+    #[must_use]
+    pub fn check(scheme: Scheme) -> Self {
+        match scheme {
+            Scheme::Bcrypt { .. } => Self::CheckBcrypt,
+            Scheme::Argon2id { .. } => Self::CheckArgon2,
+        }
+    }
+}
+
+/// The average cost of each kind of job: the time that one thread takes for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobCosts {
+    create: Duration,
+    check_bcrypt: Duration,
+    check_argon2: Duration,
+}
+
+impl JobCosts {
+    /// The same for every kind.
+    #[must_use]
+    pub fn all(cost: Duration) -> Self {
+        Self {
+            create: cost,
+            check_bcrypt: cost,
+            check_argon2: cost,
+        }
+    }
+
+    /// A guess from what is to be computed, good within a factor of two or three.
+    #[must_use]
+    pub fn expected(settings: &HashSettings) -> Self {
+        let time = |scheme| Duration::from_millis(Work::of(scheme).blocks() / BLOCKS_PER_MILLISECOND);
+        let bcrypt = time(Scheme::Bcrypt {
+            cost: settings.bcrypt_cost,
+        });
+        let argon2 = time(Scheme::Argon2id {
+            memory_kib: settings.argon2_memory_kib,
+            iterations: settings.argon2_iterations,
+        });
+        Self {
+            // Most passwords are short, and judging one is quick beside hashing it.
+            create: time(settings.scheme_for(0)),
+            check_bcrypt: bcrypt,
+            check_argon2: argon2,
+        }
+    }
+
+    /// The average cost of a kind.
+    #[must_use]
+    pub fn of(&self, kind: JobKind) -> Duration {
+        match kind {
+            JobKind::Create => self.create,
+            JobKind::CheckBcrypt => self.check_bcrypt,
+            JobKind::CheckArgon2 => self.check_argon2,
+        }
+    }
+
+    /// Moves the average of a kind towards a measurement.
+    pub fn learn(&mut self, kind: JobKind, took: Duration) {
+        let average = match kind {
+            JobKind::Create => &mut self.create,
+            JobKind::CheckBcrypt => &mut self.check_bcrypt,
+            JobKind::CheckArgon2 => &mut self.check_argon2,
+        };
+        let kept = average.saturating_mul(SMOOTHING.saturating_sub(1));
+        let sum = kept.saturating_add(took);
+        *average = sum.checked_div(SMOOTHING).unwrap_or(sum);
+    }
+}

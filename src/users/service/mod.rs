@@ -1,0 +1,211 @@
+//! Deciding about accounts: registering, changing, leaving; and what an operator does with them.
+
+mod email_change;
+mod lifecycle;
+mod profile;
+
+use crate::app::AppState;
+use crate::audit::{self, AuditEvent};
+use crate::config::RegistrationMode;
+use crate::db::{UniqueKey, violated_key};
+use crate::domain::{
+    Actor, AuditAction, EmailAddress, Limited, Origin, Password, PasswordHash, Role, UserId,
+};
+use crate::error::{ApiError, FieldFault};
+use crate::limits::{self, LimitKind};
+use crate::mail::{self, MailKind};
+use crate::security::passwords::{HashingError, PasswordContext, Weakness};
+
+use super::model::{Account, NewUser, REGISTRATION, Registration, User, UserFilter};
+use super::store;
+
+pub use lifecycle::{delete, set_password, set_roles, set_status};
+pub use profile::{change_profile, lock_own_account};
+
+/// What came of a registration.
+#[derive(Debug)]
+pub enum Registered {
+    /// An account.
+    Account(Box<User>),
+    /// A mail, whatever it says: where nobody is told whether an address has an account.
+    Mail,
+}
+
+/// Registers an account for whoever asks. Where the address has to be proven first, a mail is queued and nothing else:
+/// for an address with an account and one without, the same is done here.
+///
+/// # Errors
+/// [`ApiError::Forbidden`] where registration is closed, [`ApiError::EmailTaken`], [`ApiError::Validation`] for a
+/// password that is easy to guess, [`ApiError::TooManyRequests`], [`ApiError::Overloaded`].
+pub async fn register(
+    state: &AppState,
+    new: NewUser,
+    origin: Origin,
+) -> Limited<Result<Registered, ApiError>> {
+    let mode = state.config.registration.mode;
+    if mode == RegistrationMode::Closed {
+        let detail = "This server takes no registrations.";
+        return Limited::freely(Err(ApiError::Forbidden(detail.into())));
+    }
+    // Counted whatever comes of it: each one costs a hash, and tells whether the address is taken.
+    let Limited { outcome, standing } = limits::spend(state, LimitKind::Registration, &origin).await;
+    let outcome = match outcome {
+        Ok(()) if mode == RegistrationMode::Verified => {
+            ask_for_proof(state, new).await.map(|()| Registered::Mail)
+        }
+        Ok(()) => create(state, new, Actor::Anonymous, origin)
+            .await
+            .map(|user| Registered::Account(Box::new(user))),
+        Err(error) => Err(error),
+    };
+    Limited { outcome, standing }
+}
+
+async fn ask_for_proof(state: &AppState, new: NewUser) -> Result<(), ApiError> {
+    let (email, _, registration) = hashed(state, new).await?;
+    let mail = mail::compose(state, MailKind::Register, None, email.as_str())
+        .map(|mail| mail.with(REGISTRATION, registration.to_json()));
+    state
+        .db
+        .write(move |writer| async move {
+            let transaction = writer.begin().await?;
+            mail::queue(&*transaction, mail).await?;
+            transaction.commit().await
+        })
+        .await
+}
+
+/// The same with the password hashed, and judged before.
+async fn hashed(state: &AppState, new: NewUser) -> Result<(EmailAddress, Vec<Role>, Registration), ApiError> {
+    let context = PasswordContext {
+        email: new.email.as_str().to_owned(),
+        display_name: new.display_name.as_ref().map(|name| name.as_str().to_owned()),
+    };
+    let registration = Registration {
+        password_hash: hash_new(state, new.password, context).await?,
+        display_name: new.display_name,
+        locale: new.locale,
+        metadata: new.metadata,
+    };
+    Ok((new.email, new.roles, registration))
+}
+
+/// Makes an account, whoever wants it.
+///
+/// # Errors
+/// As [`register`], apart from closed registration.
+pub async fn create(state: &AppState, new: NewUser, actor: Actor, origin: Origin) -> Result<User, ApiError> {
+    let (email, mut roles, registration) = hashed(state, new).await?;
+    roles.sort_unstable();
+    roles.dedup();
+    let id = UserId::new(state.ambient.new_uuid());
+    let now = state.ambient.now();
+    let mut event = AuditEvent::success(
+        &state.ambient,
+        AuditAction::UserRegistered,
+        actor,
+        Some(id),
+        &origin,
+    );
+    if !roles.is_empty() {
+        event = event.with("roles", names(&roles));
+    }
+    // An operator knows whom an account is for.
+    let mail = mail::compose(state, MailKind::VerifyEmail, Some(id), email.as_str())
+        .filter(|_| actor == Actor::Anonymous);
+    state
+        .db
+        .write(move |writer| async move {
+            let transaction = writer.begin().await?;
+            let mut user = store::insert(&*transaction, id, &email, registration, false, now)
+                .await
+                .map_err(taken_or_fault)?;
+            if !roles.is_empty() {
+                store::replace_roles(&*transaction, id, &roles).await?;
+                user.roles = names(&roles);
+            }
+            mail::queue(&*transaction, mail).await?;
+            audit::record(&*transaction, event).await?;
+            transaction.commit().await?;
+            Ok(user)
+        })
+        .await
+}
+
+/// The database decides uniqueness: a look before the insert would be a race with good manners.
+fn taken_or_fault(error: sea_orm::DbErr) -> ApiError {
+    match violated_key(&error) {
+        Some(UniqueKey::UserEmail) => ApiError::EmailTaken,
+        _ => error.into(),
+    }
+}
+
+fn names(roles: &[Role]) -> Vec<String> {
+    roles.iter().map(|role| role.as_str().to_owned()).collect()
+}
+
+/// Hashes a new password, if it isn't easy to guess for whoever knows the context.
+///
+/// # Errors
+/// [`ApiError::Validation`], [`ApiError::Overloaded`].
+pub async fn hash_new(
+    state: &AppState,
+    password: Password,
+    context: PasswordContext,
+) -> Result<PasswordHash, ApiError> {
+    state
+        .passwords
+        .hash_new(password, context)
+        .await?
+        .map_err(|weaknesses| weak(&weaknesses))
+}
+
+fn weak(weaknesses: &[Weakness]) -> ApiError {
+    let fault = |weakness: &Weakness| FieldFault::member("password", weakness.code(), weakness.detail());
+    ApiError::Validation(weaknesses.iter().map(fault).collect())
+}
+
+impl From<HashingError> for ApiError {
+    fn from(error: HashingError) -> Self {
+        match error {
+            HashingError::Overloaded { retry_after } => Self::Overloaded { retry_after },
+            HashingError::Failed => Self::internal("a password could not be hashed"),
+        }
+    }
+}
+
+/// The account with this address.
+///
+/// # Errors
+/// [`ApiError::NotFound`].
+pub async fn find(state: &AppState, email: &EmailAddress) -> Result<Account, ApiError> {
+    let wanted = email.clone();
+    state
+        .db
+        .read(move |reader| {
+            let email = wanted.clone();
+            async move { store::account_by_email(&reader, &email).await }
+        })
+        .await?
+        .ok_or_else(|| ApiError::NotFound(format!("There is no account {email}.").into()))
+}
+
+/// Users in order of registration.
+///
+/// # Errors
+/// [`ApiError::DatabaseUnavailable`].
+pub async fn list(
+    state: &AppState,
+    filter: &UserFilter,
+    after: Option<UserId>,
+    limit: u64,
+) -> Result<Vec<User>, ApiError> {
+    let filter = filter.clone();
+    state
+        .db
+        .read(move |reader| {
+            let filter = filter.clone();
+            async move { store::list(&reader, &filter, after, limit).await }
+        })
+        .await
+}

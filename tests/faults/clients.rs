@@ -1,0 +1,232 @@
+//! Clients that are slow, rude or many, and what others notice of them.
+
+use std::io::Read as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::postgres::free_port;
+use crate::support::{Client, Installation, PASSWORD, PATIENCE, ROSTER};
+
+const ADA: &str = "ada@example.com";
+
+/// A login whose body doesn't come.
+async fn stalled(address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /login HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n{{"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+async fn is_closed(stream: &mut TcpStream) -> String {
+    let mut said = Vec::new();
+    let closed = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut said)).await;
+    assert!(closed.is_ok(), "still open");
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+#[tokio::test]
+async fn a_thousand_stalled_bodies_hold_nobody_up_and_are_closed() {
+    let installation = Installation::new().with("ROSTER__SERVER__BODY_TIMEOUT_SECONDS", "4");
+    let server = installation.serve().await;
+    let client = server.client();
+    client.register(ADA).await;
+    let token = client.login(ADA).await;
+    let mut stuck = join_all((0..1000).map(|_| stalled(server.address()))).await;
+    let started = Instant::now();
+    let mut slowest = Duration::ZERO;
+    while started.elapsed() < Duration::from_secs(1) {
+        let asked = Instant::now();
+        assert_eq!(client.me(&token).await.0, 200);
+        slowest = slowest.max(asked.elapsed());
+    }
+    // Well before the first of them is closed.
+    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+    for said in join_all(stuck.iter_mut().map(is_closed)).await {
+        assert!(
+            said.starts_with("HTTP/1.1 400 ") || said.starts_with("HTTP/1.1 408 "),
+            "{said}"
+        );
+    }
+    client.login(ADA).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_login_that_hangs_up_frees_no_place_before_its_hash_is_done() {
+    let installation = Installation::new()
+        .with("ROSTER__PASSWORD__BCRYPT_COST", "13")
+        .with("ROSTER__PASSWORD__HASHING_THREADS", "1")
+        .with("ROSTER__PASSWORD__HASHING_MAX_WAIT_MS", "0");
+    let server = installation.serve().await;
+    let client = server.client();
+    client.register(ADA).await;
+    let address = server.address();
+    // Each hangs up while its hash is being made, which takes half a second of the only thread there is. Were its place
+    // free then, the next one would be let in.
+    let body = json!({"email": ADA, "password": "wrong-wrong-wrong-123"}).to_string();
+    let head = format!(
+        "POST /login HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut refused = 0;
+    for _ in 0..10 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.set_zero_linger().unwrap();
+        stream
+            .write_all(format!("{head}{body}").as_bytes())
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        drop(stream);
+        let (status, body) = client.try_login(ADA, PASSWORD).await;
+        assert!(matches!(status, 200 | 503), "{body}");
+        refused += usize::from(status == 503);
+    }
+    assert!(refused > 0, "a place was free as soon as its owner had gone");
+    let works = async { while client.try_login(ADA, PASSWORD).await.0 != 200 {} };
+    tokio::time::timeout(PATIENCE, works)
+        .await
+        .expect("a login succeeds");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn passwords_of_a_megabyte_are_refused_unread_and_unhashed() {
+    // One hash would take half a minute.
+    let installation = Installation::new();
+    let server = installation.serve().await;
+    let client = server.client();
+    client.register(ADA).await;
+    let large = json!({"email": ADA, "password": "x".repeat(1 << 20)});
+    let started = Instant::now();
+    let ask = async |_| {
+        // A body that nobody reads to its end may break the connection before the answer is read.
+        let request = client.request(reqwest::Method::POST, "/login").json(&large);
+        match request.send().await {
+            Ok(answer) => assert_eq!(answer.status().as_u16(), 413),
+            Err(error) => assert!(error.is_request(), "{error}"),
+        }
+    };
+    join_all((0..100).map(ask)).await;
+    assert!(
+        started.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        started.elapsed()
+    );
+    client.login(ADA).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_most_wait_and_idle_ones_make_room() {
+    let installation = Installation::new()
+        .with("ROSTER__SERVER__WORKERS", "1")
+        .with("ROSTER__SERVER__MAX_CONNECTIONS", "16")
+        .with("ROSTER__SERVER__HEADER_TIMEOUT_SECONDS", "1");
+    let server = installation.serve().await;
+    let idle = join_all((0..64).map(|_| TcpStream::connect(server.address()))).await;
+    // Those that say nothing are closed, the next ones are let in, and in the end whoever asks for something.
+    assert_eq!(server.client().get("/livez").await.0, 200);
+    drop(idle);
+    server.client().live_a_whole_life("eve").await;
+    server.stop().await;
+}
+
+/// Seconds of processor time that a process has used.
+fn processor_seconds(id: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    ticks / 100.0
+}
+
+#[tokio::test]
+async fn a_process_that_may_open_no_more_files_does_not_spin_and_recovers() {
+    let installation = Installation::new().with("ROSTER__SERVER__WORKERS", "1");
+    let mut command = installation.program("prlimit");
+    command.args(["--nofile=64:64", ROSTER, "serve"]);
+    let mut server = crate::support::Server::start(&installation, command);
+    server.ready().await;
+    let client = server.client();
+    client.register(ADA).await;
+    let token = client.login(ADA).await;
+    let many = join_all((0..200).map(|_| TcpStream::connect(server.address()))).await;
+    let before = processor_seconds(server.id());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let used = processor_seconds(server.id()) - before;
+    assert!(used < 1.0, "{used} s of processor time in 2 s of nothing");
+    drop(many);
+    let works = async {
+        let fresh = server.client();
+        while !matches!(
+            fresh
+                .request(reqwest::Method::GET, "/users/me")
+                .bearer_auth(&token)
+                .send()
+                .await,
+            Ok(answer) if answer.status() == 200
+        ) {}
+    };
+    tokio::time::timeout(PATIENCE, works).await.expect("serves again");
+    server.stop().await;
+}
+
+/// Asks until there is a server.
+async fn ready(client: &Client) {
+    let ready = async {
+        while !matches!(
+            client.request(reqwest::Method::GET, "/readyz").send().await,
+            Ok(answer) if answer.status() == 200
+        ) {}
+    };
+    tokio::time::timeout(PATIENCE, ready).await.expect("a server");
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_and_one_that_is_closed_hold_nobody_up() {
+    let installation = Installation::new();
+    let port = free_port();
+    let mut child = Command::new(ROSTER)
+        .arg("serve")
+        .env_clear()
+        .env("ROSTER__SERVER__PORT", port.to_string())
+        .env("ROSTER__PASSWORD__BCRYPT_COST", "4")
+        .env("ROSTER__LIMITS__ENABLED", "false")
+        .current_dir(installation.path(""))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let client = Client::new(format!("http://127.0.0.1:{port}"));
+    ready(&client).await;
+    client.register(ADA).await;
+    let token = client.login(ADA).await;
+    // Far more than a pipe holds.
+    for _ in 0..60 {
+        for (status, body) in join_all((0..50).map(|_| client.me(&token))).await {
+            assert_eq!(status, 200, "{body}");
+        }
+    }
+    // It is read a little, and then its reader goes away.
+    let mut pipe = child.stderr.take().unwrap();
+    let mut some = [0; 1024];
+    assert!(pipe.read(&mut some).unwrap() > 0);
+    drop(pipe);
+    for (status, body) in join_all((0..50).map(|_| client.me(&token))).await {
+        assert_eq!(status, 200, "{body}");
+    }
+    let id = i32::try_from(child.id()).unwrap();
+    let id = rustix::process::Pid::from_raw(id).unwrap();
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -1,0 +1,220 @@
+//! An SQLite file that can't be written, isn't where it was, or belongs to somebody else for a while.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use sea_orm::{ConnectionTrait as _, SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
+use serde_json::{Value, json};
+
+use crate::postgres::missing;
+use crate::support::{Client, Installation, PASSWORD, PATIENCE, column};
+
+const ADA: &str = "ada@example.com";
+
+async fn register(client: &Client, email: &str) -> (u16, Value) {
+    client
+        .post("/users/", &json!({"email": email, "password": PASSWORD}))
+        .await
+}
+
+/// A write is refused in time, and says why.
+async fn assert_unavailable(client: &Client, email: &str) {
+    let started = Instant::now();
+    let (status, body) = register(client, email).await;
+    let problem = (503, &Value::from("/problems/database-unavailable"));
+    assert_eq!((status, &body["type"]), problem, "{body}");
+    assert!(
+        started.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_writer_that_does_not_let_go_is_waited_for_and_reads_go_on() {
+    let installation = Installation::new();
+    let server = installation.serve().await;
+    let client = server.client();
+    client.register(ADA).await;
+    let token = client.login(ADA).await;
+    let other = installation.database().await;
+    let writing = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..Default::default()
+    };
+    let writing = other.begin_with_options(writing).await.unwrap();
+    assert_unavailable(&client, "eve@example.com").await;
+    assert_eq!(client.me(&token).await.0, 200);
+    writing.rollback().await.unwrap();
+    assert_eq!(register(&client, "eve@example.com").await.0, 201);
+    server.stop().await;
+}
+
+fn move_database(from: &Path, to: &Path) {
+    for name in ["roster.db", "roster.db-wal", "roster.db-shm"] {
+        if from.join(name).exists() {
+            std::fs::rename(from.join(name), to.join(name)).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_moved_away_takes_no_writes_until_it_is_back() {
+    let installation = Installation::new();
+    let server = installation.serve().await;
+    let client = server.client();
+    client.register(ADA).await;
+    let token = client.login(ADA).await;
+    // The file with its log; mails are written beside them meanwhile.
+    let (data, elsewhere) = (installation.path("data"), installation.path("elsewhere"));
+    std::fs::create_dir(&elsewhere).unwrap();
+    move_database(&data, &elsewhere);
+    // Whatever is answered, it is no refusal of the token and no crash.
+    let (status, body) = client.me(&token).await;
+    assert!(matches!(status, 200 | 503), "{body}");
+    let (status, body) = register(&client, "eve@example.com").await;
+    assert!(matches!(status, 201 | 503), "{body}");
+    move_database(&elsewhere, &data);
+    let back = async { while register(&client, "bob@example.com").await.0 == 503 {} };
+    tokio::time::timeout(PATIENCE, back).await.expect("writes again");
+    assert_eq!(client.me(&token).await.0, 200);
+    server.stop().await;
+    // What was acknowledged is in the file that is there now.
+    let there = column(&installation.database().await, "SELECT email FROM users").await;
+    assert!(there.contains(&ADA.to_owned()) && there.contains(&"bob@example.com".to_owned()));
+    assert_eq!(
+        status == 201,
+        there.contains(&"eve@example.com".to_owned()),
+        "{there:?}"
+    );
+}
+
+#[tokio::test]
+async fn no_empty_file_takes_the_place_of_one_that_is_moved_away() {
+    let installation = Installation::new();
+    let server = installation.serve().await;
+    let client = server.client();
+    client.register(ADA).await;
+    let token = client.login(ADA).await;
+    let (here, away) = (
+        installation.path("data/roster.db"),
+        installation.path("data/away.db"),
+    );
+    std::fs::rename(&here, &away).unwrap();
+    // So many at once that further connections are opened.
+    let reads = futures_util::future::join_all((0..40).map(|_| client.get("/readyz")));
+    let writes = futures_util::future::join_all((0..20).map(|number| {
+        let client = client.clone();
+        async move { register(&client, &format!("person-{number}@example.com")).await }
+    }));
+    let (reads, writes) = tokio::join!(reads, writes);
+    for (status, body) in reads.into_iter().chain(writes) {
+        assert!(matches!(status, 200 | 201 | 503), "{status}: {body}");
+    }
+    assert!(!here.exists(), "another file was made");
+    std::fs::rename(&away, &here).unwrap();
+    let back = async { while register(&client, "bob@example.com").await.0 == 503 {} };
+    tokio::time::timeout(PATIENCE, back).await.expect("writes again");
+    assert_eq!(client.me(&token).await.0, 200);
+    server.stop().await;
+}
+
+/// A small file system, for as long as it is looked at.
+struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(at: &'a Path) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"])
+            .arg(at)
+            .output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Self(at));
+        }
+        missing("the right to mount a small disk", "nothing, but run as root,");
+        None
+    }
+
+    fn remount(&self, option: &str) {
+        let remounted = Command::new("mount")
+            .args(["-o", &format!("remount,{option}")])
+            .arg(self.0)
+            .status();
+        assert!(remounted.unwrap().success(), "{option}");
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_and_loses_nothing() {
+    let installation = Installation::new();
+    let folder = installation.path("data");
+    let Some(disk) = SmallDisk::mount(&folder) else {
+        return;
+    };
+    let server = installation.serve().await;
+    let client = server.client();
+    client.register(ADA).await;
+    let token = client.login(ADA).await;
+    // Somebody else fills it.
+    let filling = std::fs::write(folder.join("filling"), vec![0_u8; 16 << 20]);
+    assert!(filling.is_err(), "it isn't full");
+    let mut acknowledged = vec![ADA.to_owned()];
+    let refused = loop {
+        let email = format!("person-{}@example.com", acknowledged.len());
+        let (status, body) = register(&client, &email).await;
+        if status != 201 {
+            break (status, body);
+        }
+        acknowledged.push(email);
+    };
+    assert_eq!(refused.0, 503, "{}", refused.1);
+    assert_eq!(client.me(&token).await.0, 200, "reads go on");
+    assert_eq!(client.get("/livez").await.0, 200);
+    std::fs::remove_file(folder.join("filling")).unwrap();
+    assert_eq!(register(&client, "late@example.com").await.0, 201);
+    disk.remount("size=64m");
+    client.live_a_whole_life("eve").await;
+    server.stop().await;
+    let there = column(&installation.database().await, "SELECT email FROM users").await;
+    assert!(
+        acknowledged.iter().all(|email| there.contains(email)),
+        "{there:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_log_that_a_long_reader_kept_long_is_used_again_when_it_has_gone() {
+    let installation = Installation::new();
+    let server = installation.serve().await;
+    let client = server.client();
+    let log = installation.path("data/roster.db-wal");
+    let size = || std::fs::metadata(&log).unwrap().len();
+    let other = installation.database().await;
+    let reader = other.begin().await.unwrap();
+    reader
+        .query_all_raw(sea_orm::Statement::from_string(
+            reader.get_database_backend(),
+            "SELECT count(*) FROM users",
+        ))
+        .await
+        .unwrap();
+    for number in 0..300 {
+        client.register(&format!("person-{number}@example.com")).await;
+    }
+    let kept = size();
+    reader.rollback().await.unwrap();
+    for number in 300..700 {
+        client.register(&format!("person-{number}@example.com")).await;
+    }
+    // Written from its beginning again, so it grows no longer than it was then, and a little.
+    assert!(size() <= kept + (4 << 20), "{} after {kept}", size());
+    server.stop().await;
+}

@@ -1,0 +1,241 @@
+//! The access log: one line a request, with what an operator needs and nothing that is private.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, Installation, PASSWORD, Raw, Server};
+
+/// Nobody has this address or sends these, so that they can be looked for.
+const EMAIL: &str = "private.person@example.com";
+/// The last two are how our tokens begin, and one that was made up: fewer letters are in a random id now and then.
+const MARKS: [&str; 5] = ["private.person", PASSWORD, "query-mark", "eyJ0eXAi", "eyJ."];
+
+/// Requests of every sort; gives how many.
+async fn requests(server: &Server) -> usize {
+    let client = server.client();
+    client.register(EMAIL).await;
+    let token = client.login(EMAIL).await;
+    client.me(&token).await;
+    client.try_login(EMAIL, "query-mark").await;
+    client
+        .get(&format!(
+            "/users/me?access_token={token}&email={EMAIL}&q=query-mark"
+        ))
+        .await;
+    client.get("/nothing/here?q=query-mark").await;
+    client.me("eyJ.eyJ.eyJ").await;
+    client
+        .post(
+            "/users/",
+            &json!({ "email": EMAIL, "password": PASSWORD, "query-mark": 1 }),
+        )
+        .await;
+    Client::answer(client.request(reqwest::Method::PATCH, "/login?q=query-mark")).await;
+    Client::answer(client.request(reqwest::Method::HEAD, "/livez")).await;
+    10
+}
+
+#[tokio::test]
+async fn a_request_is_one_line_of_text_without_anything_private() {
+    let server = Installation::new().serve().await;
+    let count = requests(&server).await;
+    let lines = server.stop().await;
+    let access: Vec<BTreeMap<&str, &str>> = lines
+        .iter()
+        .filter(|line| line.contains(" request method="))
+        .map(|line| line.split(' ').filter_map(|word| word.split_once('=')).collect())
+        .collect();
+    assert_eq!(access.len(), count, "{lines:#?}");
+    for line in &access {
+        let names: Vec<_> = line.keys().copied().collect();
+        assert_eq!(
+            names,
+            [
+                "duration_us",
+                "ip",
+                "method",
+                "path",
+                "request_id",
+                "status",
+                "user"
+            ]
+        );
+        assert!(
+            line["duration_us"].parse::<u64>().is_ok_and(|micros| micros > 0),
+            "{line:?}"
+        );
+        assert_eq!(line["ip"], "127.0.0.1");
+    }
+    let told: Vec<_> = access
+        .iter()
+        .map(|line| (line["method"], line["path"], line["status"]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("POST", "/users/", "201"),
+            ("POST", "/login", "200"),
+            ("GET", "/users/me", "200"),
+            ("POST", "/login", "401"),
+            ("GET", "/users/me", "401"),
+            ("GET", "/nothing/here", "404"),
+            ("GET", "/users/me", "401"),
+            ("POST", "/users/", "422"),
+            ("PATCH", "/login", "405"),
+            ("HEAD", "/livez", "200"),
+        ]
+    );
+    assert_private(&lines);
+}
+
+#[tokio::test]
+async fn a_request_is_one_line_of_json_without_anything_private() {
+    let server = Installation::new()
+        .with("ROSTER__LOG__FORMAT", "json")
+        .serve()
+        .await;
+    let count = requests(&server).await;
+    let lines = server.stop().await;
+    let access: Vec<Value> = lines
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|record| record["target"] == "roster::access")
+        .collect();
+    assert_eq!(access.len(), count, "{lines:#?}");
+    for record in &access {
+        assert!(
+            record["status"].is_u64() && record["duration_us"].is_u64(),
+            "{record}"
+        );
+        for field in ["method", "path", "ip", "request_id"] {
+            assert!(record[field].is_string(), "{record}");
+        }
+    }
+    assert_private(&lines);
+}
+
+fn assert_private(lines: &[String]) {
+    for line in lines {
+        for mark in MARKS {
+            assert!(!line.contains(mark), "{mark:?} in {line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_request_id_of_an_answer_is_the_one_in_the_log() {
+    let server = Installation::new().serve().await;
+    let response = server
+        .client()
+        .request(reqwest::Method::GET, "/livez")
+        .send()
+        .await
+        .unwrap();
+    let made = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let kept = server
+        .client()
+        .request(reqwest::Method::GET, "/livez")
+        .header("x-request-id", "trace-47");
+    kept.send().await.unwrap();
+    let lines = server.stop().await;
+    for id in [made.as_str(), "trace-47"] {
+        assert_eq!(
+            lines
+                .iter()
+                .filter(|line| line.ends_with(&format!("request_id={id}")))
+                .count(),
+            1,
+            "{lines:#?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn nothing_in_a_request_can_break_a_line_or_paint_the_terminal() {
+    for format in ["text", "json"] {
+        let server = Installation::new()
+            .with("ROSTER__LOG__FORMAT", format)
+            .serve()
+            .await;
+        let address = server.address().to_owned();
+        let hostile = [
+            "/a%0A2026-01-01T00:00:00Z%20ERROR%20forged".as_bytes(),
+            b"/a\x1b[31mred",
+            b"/a\x0bb\x0cc",
+            b"/a\x7fb",
+            "/\u{85}next\u{2028}line\u{202e}thgir".as_bytes(),
+            b"/\xff\xfe",
+            b"/a\tb",
+            b"/a\rb",
+        ];
+        let mut answered = 0;
+        for path in hostile {
+            let mut raw = Raw::connect(&address).await;
+            let rest =
+                format!(" HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nX-Request-Id: a b\r\n\r\n");
+            raw.send([b"GET ", path, rest.as_bytes()].concat()).await;
+            let answer = raw.rest().await;
+            assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+            answered += usize::from(answer.starts_with("HTTP/1.1 404"));
+        }
+        let lines = server.stop().await;
+        let plain =
+            |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}');
+        for line in &lines {
+            assert!(line.chars().all(plain), "{line:?}");
+            let is_record =
+                serde_json::from_str::<Value>(line).is_ok() || line.starts_with("20") && line.contains("Z ");
+            assert!(is_record, "{line:?}");
+            assert!(!line.starts_with("2026-01-01T00:00:00Z"), "{line}");
+        }
+        let access = lines
+            .iter()
+            .filter(|line| line.contains("status=404") || line.contains("\"status\":404"))
+            .count();
+        assert_eq!(access, answered, "{lines:#?}");
+        assert!(answered > 0);
+    }
+}
+
+#[tokio::test]
+async fn a_quiet_log_is_quiet() {
+    let server = Installation::new()
+        .with("ROSTER__LOG__FILTER", "info,roster::access=off")
+        .serve()
+        .await;
+    requests(&server).await;
+    let lines = server.stop().await;
+    assert!(!lines.iter().any(|line| line.contains("path=")), "{lines:#?}");
+}
+
+#[tokio::test]
+async fn a_flood_of_refused_requests_does_not_flood_the_log() {
+    const FLOOD: usize = 2_000;
+    let server = Installation::new()
+        .with("ROSTER__LIMITS__ENABLED", "true")
+        .with("ROSTER__LIMITS__ACCOUNT_BURST", "1")
+        .with("ROSTER__LIMITS__ACCOUNT_LONGEST_WAIT_SECONDS", "900")
+        .serve()
+        .await;
+    let client = server.client();
+    let begun = std::time::Instant::now();
+    let (mut refused, mut looked_at) = (0, 0);
+    while refused < FLOOD {
+        let tries = (0..50).map(|_| client.try_login("nobody@example.com", "wrong-lantern-88"));
+        for (status, _) in futures_util::future::join_all(tries).await {
+            match status {
+                429 => refused += 1,
+                401 => looked_at += 1,
+                other => panic!("{other}"),
+            }
+        }
+    }
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 2;
+    let lines = server.stop().await;
+    let logged = lines.iter().filter(|line| line.contains("status=429")).count();
+    assert!(logged >= 20 && logged <= 20 * seconds, "{logged} in {seconds} s");
+    // Each of those that were looked at is there.
+    let failed = lines.iter().filter(|line| line.contains("status=401")).count();
+    assert_eq!(failed, looked_at);
+}
