@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use actix_web::HttpRequest;
 
+use crate::audit::Trail;
 use crate::clock::Ambient;
 use crate::config::Config;
 use crate::db::Db;
@@ -26,6 +27,8 @@ pub struct AppState {
     pub config: Arc<Config>,
     /// Time and chance.
     pub ambient: Ambient,
+    /// What events of the audit trail are made with.
+    pub trail: Trail,
     /// Hashing and checking of passwords.
     pub passwords: Passwords,
     /// The signing keys.

@@ -13,6 +13,7 @@ use base64::prelude::BASE64_STANDARD;
 use zeroize::Zeroizing;
 
 use crate::app::{AppState, Lifecycle, RefusalLog};
+use crate::audit::Trail;
 use crate::clock::Ambient;
 use crate::config::{Config, PasswordAlgorithm, SecretKey};
 use crate::db::schema::SchemaManager;
@@ -210,9 +211,10 @@ pub async fn open_state(
         let keys = maker.open(sealer(secret)?).await.map_err(cause_alone)?;
         let digests = KeyedDigest::new(secret.expose(), "limits").map_err(start_error)?;
         let mail = Mail::open(&config, secret).map_err(start_error)?;
-        Ok::<_, StartError>((passwords, keys, Limits::new(digests), mail))
+        let trail = trail(secret, &ambient)?;
+        Ok::<_, StartError>((passwords, keys, Limits::new(digests), mail, trail))
     };
-    let (passwords, keys, limits, mail) = match opened.await {
+    let (passwords, keys, limits, mail, trail) = match opened.await {
         Ok(opened) => opened,
         Err(error) => {
             db.close().await;
@@ -234,6 +236,7 @@ pub async fn open_state(
     Ok(AppState {
         keys: Arc::new(keys),
         tokens: Arc::new(AccessTokens::new(tokens, ambient.clone())),
+        trail,
         passwords,
         mail,
         is_https: config.server.public_url().starts_with("https:"),
@@ -253,6 +256,15 @@ pub async fn open_state(
 /// None with a secret of the right length.
 pub fn sealer(secret: &SecretKey) -> Result<Sealer, StartError> {
     Sealer::new(secret.expose(), "signing keys").map_err(start_error)
+}
+
+/// What events of the audit trail are made with.
+///
+/// # Errors
+/// None with a secret of the right length.
+pub fn trail(secret: &SecretKey, ambient: &Ambient) -> Result<Trail, StartError> {
+    let key = KeyedDigest::new(secret.expose(), "audit").map_err(start_error)?;
+    Ok(Trail::new(ambient.clone(), key))
 }
 
 /// An operator gets the cause itself, without the words that are for a log.

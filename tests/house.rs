@@ -246,6 +246,7 @@ const ROOMS: &[Room] = &[
                 "a command is where the system's clock and chance come in",
             ),
             ("**", "error", "what services fail with is told on the terminal"),
+            ("**", "door of audit", "what a service returns is printed"),
             ("**", "door of clients", "what a service returns is printed"),
             ("**", "door of keys", "what a service returns is printed"),
             ("**", "door of mail", "what a service returns is printed"),

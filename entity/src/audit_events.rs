@@ -25,6 +25,12 @@ pub struct Model {
     pub request_id: Option<String>,
     #[sea_orm(column_type = "Text")]
     pub details: String,
+    #[sea_orm(column_type = "Binary(1)")]
+    pub mac: Vec<u8>,
+    #[sea_orm(unique)]
+    pub number: Option<i64>,
+    #[sea_orm(column_type = "Binary(1)", nullable)]
+    pub link: Option<Vec<u8>>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -7,7 +7,6 @@ use super::model::{AuthenticatedUser, SignIn};
 use super::store;
 use crate::app::AppState;
 use crate::audit::{self, AuditEvent};
-use crate::clock::Ambient;
 use crate::domain::{Actor, AuditAction, Limited, Origin, PasswordHash, UserId, UserStatus};
 use crate::error::ApiError;
 use crate::keys;
@@ -97,22 +96,17 @@ pub async fn sign_in(
     });
     let ended = going.await;
     if let Ok(Ok((Err(ApiError::InvalidCredentials), _))) = &ended {
-        tokio::time::sleep(some_of(BLUR, &state.ambient)).await;
+        let mut chance = [0; 4];
+        state.ambient.random.fill(&mut chance);
+        // Of 2³² parts, so many.
+        let share = f64::from(u32::from_le_bytes(chance)) / f64::from(u32::MAX);
+        tokio::time::sleep(BLUR.mul_f64(share)).await;
     }
     match ended {
         Ok(Ok((outcome, standing))) => Limited { outcome, standing },
         Ok(Err(error)) => Limited::freely(Err(error)),
         Err(ended) => Limited::freely(Err(ApiError::internal(ended))),
     }
-}
-
-/// A part of a time, each as probable as any other.
-fn some_of(longest: Duration, ambient: &Ambient) -> Duration {
-    let mut chance = [0; 4];
-    ambient.random.fill(&mut chance);
-    // Of 2³² parts, so many.
-    let share = f64::from(u32::from_le_bytes(chance)) / f64::from(u32::MAX);
-    longest.mul_f64(share)
 }
 
 async fn try_password(
@@ -186,7 +180,7 @@ async fn refuse(
         "invalid_credentials"
     };
     let event = AuditEvent::failure(
-        &state.ambient,
+        &state.trail,
         AuditAction::SignIn,
         Actor::Anonymous,
         subject,
@@ -221,7 +215,7 @@ async fn begin_session(
 ) -> Result<Option<(NewSession, RefreshToken)>, ApiError> {
     let (session, token) = sessions::new_session(state, user_id, origin.clone());
     let mut event = AuditEvent::success(
-        &state.ambient,
+        &state.trail,
         AuditAction::SignIn,
         Actor::User(user_id),
         Some(user_id),

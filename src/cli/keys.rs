@@ -5,6 +5,7 @@ use clap::Subcommand;
 
 use super::Context;
 use super::output::table;
+use crate::audit::Trail;
 use crate::clock::Ambient;
 use crate::config::Need;
 use crate::domain::{Actor, Origin};
@@ -33,8 +34,9 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Start
     let ambient = Ambient::system();
     let (db, secret) = startup::open(&config, &ambient).await?;
     let sealer = startup::sealer(&secret)?;
+    let trail = startup::trail(&secret, &ambient)?;
     let maker = KeyMaker::new(db.clone(), ambient, &config);
-    let result = run_on(context, &maker, &sealer, command).await;
+    let result = run_on(context, &maker, &sealer, &trail, command).await;
     db.close().await;
     result
 }
@@ -43,6 +45,7 @@ async fn run_on(
     context: &Context,
     maker: &KeyMaker,
     sealer: &Sealer,
+    trail: &Trail,
     command: Command,
 ) -> Result<(), StartError> {
     let within = FOLLOW_EVERY.as_secs();
@@ -61,7 +64,7 @@ async fn run_on(
             if maker.has_keys().await.map_err(cause_alone)? {
                 maker.check(sealer).await.map_err(cause_alone)?;
             }
-            let id = service::rotate(maker, sealer, Actor::Operator, &Origin::default())
+            let id = service::rotate(maker, sealer, trail, Actor::Operator, &Origin::default())
                 .await
                 .map_err(cause_alone)?;
             let keys = service::list(maker).await.map_err(cause_alone)?;
@@ -84,7 +87,7 @@ async fn run_on(
             ))
         }
         Command::Retire { id } => {
-            service::retire(maker, sealer, &id, Actor::Operator, &Origin::default())
+            service::retire(maker, sealer, trail, &id, Actor::Operator, &Origin::default())
                 .await
                 .map_err(cause_alone)?;
             context.output.done(&format!(

@@ -1,6 +1,7 @@
 //! The command line: a file for each command. Commands call the same services as the API, so they obey the same
 //! policy and leave the same audit rows.
 
+mod audit;
 mod clients;
 mod config;
 mod health;
@@ -60,6 +61,9 @@ enum Command {
     /// Manage the services that may ask about tokens
     #[command(subcommand)]
     Clients(clients::Command),
+    /// Check or hand out the audit trail
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// See to the mails that wait to be sent
     #[command(subcommand)]
     Mail(mail::Command),
@@ -119,6 +123,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Users(command) => block_on(users::run(&context, command)),
         Command::Keys(command) => block_on(keys::run(&context, command)),
         Command::Clients(command) => block_on(clients::run(&context, command)),
+        Command::Audit(command) => block_on(audit::run(&context, command)),
         Command::Mail(command) => block_on(mail::run(&context, command)),
         Command::Config(command) => config::run(&context, &command),
         Command::Openapi => routes::document_json()

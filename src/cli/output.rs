@@ -1,6 +1,7 @@
 //! What a command prints: data on standard output, failures on standard error.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -98,5 +99,62 @@ pub(super) fn confirm(question: &str, yes: bool) -> Result<(), StartError> {
         Ok(())
     } else {
         Err(StartError::new("stopped: nothing was changed"))
+    }
+}
+
+/// Counts what long work has done, on a terminal; out of `total`, where that is known, in the unit of the steps.
+pub(super) fn progress(what: &'static str, total: Option<u64>) -> Progress {
+    Progress {
+        what,
+        done: 0,
+        total,
+        is_shown: io::stderr().is_terminal(),
+        shown_at: None,
+    }
+}
+
+/// How far long work has come: one line on standard error that is written over, and nothing where that isn't a
+/// terminal.
+pub(super) struct Progress {
+    what: &'static str,
+    done: u64,
+    total: Option<u64>,
+    is_shown: bool,
+    shown_at: Option<Instant>,
+}
+
+impl Progress {
+    /// How often the line is written.
+    const EVERY: Duration = Duration::from_millis(100);
+    /// How many signs wide a full bar is.
+    const WIDTH: u64 = 30;
+
+    /// So much more is done.
+    pub(super) fn step(&mut self, by: u64) {
+        self.done += by;
+        if !self.is_shown || self.shown_at.is_some_and(|at| at.elapsed() < Self::EVERY) {
+            return;
+        }
+        self.shown_at = Some(Instant::now());
+        let line = match self.total.filter(|&total| total > 0) {
+            Some(total) => {
+                let full = (self.done.min(total) * Self::WIDTH) / total;
+                let bar: String = (0..Self::WIDTH)
+                    .map(|at| if at < full { '#' } else { '.' })
+                    .collect();
+                format!("[{bar}] {:3} %", self.done.min(total) * 100 / total)
+            }
+            None => format!("{} {}", self.done, self.what),
+        };
+        // A progress bar that can't be shown is no reason to stop.
+        let _ = write!(io::stderr().lock(), "\r{line}\x1b[K");
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.is_shown && self.shown_at.is_some() {
+            let _ = write!(io::stderr().lock(), "\r\x1b[K");
+        }
     }
 }

@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Context;
 use crate::app::Lifecycle;
+use crate::audit;
 use crate::clock::Ambient;
 use crate::config::{Config, DatabaseKind, LogFormat, Need};
 use crate::db::DatabaseSettings;
@@ -52,6 +53,7 @@ pub(super) async fn run(context: &Context) -> Result<(), StartError> {
         tokio::spawn(limits::service::keep_house(state.clone())),
         tokio::spawn(mail::service::deliver(state.clone())),
         tokio::spawn(verification::service::keep_house(state.clone())),
+        tokio::spawn(audit::service::keep_house(state.clone())),
     ];
     // Before anybody is told that there is a server: whoever knows of it may stop it.
     let signals = Signals::new()?;

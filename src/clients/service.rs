@@ -25,7 +25,7 @@ pub async fn create(
         name: name.into_string(),
         created_at: state.ambient.now(),
     };
-    let event = AuditEvent::success(&state.ambient, AuditAction::ClientCreated, actor, None, &origin)
+    let event = AuditEvent::success(&state.trail, AuditAction::ClientCreated, actor, None, &origin)
         .with("client", client.id.to_string());
     let row = StoredClient {
         client: client.clone(),
@@ -70,7 +70,7 @@ pub async fn find(state: &AppState, id: ClientId) -> Result<Client, ApiError> {
 /// # Errors
 /// [`ApiError::NotFound`] where there is none.
 pub async fn delete(state: &AppState, id: ClientId, actor: Actor, origin: Origin) -> Result<(), ApiError> {
-    let event = AuditEvent::success(&state.ambient, AuditAction::ClientDeleted, actor, None, &origin)
+    let event = AuditEvent::success(&state.trail, AuditAction::ClientDeleted, actor, None, &origin)
         .with("client", id.to_string());
     state
         .db
@@ -132,7 +132,7 @@ pub async fn authenticate(
 
 async fn refuse(state: &AppState, id: ClientId, origin: &Origin) -> Result<(), ApiError> {
     let event = AuditEvent::failure(
-        &state.ambient,
+        &state.trail,
         AuditAction::ClientAuthentication,
         Actor::Anonymous,
         None,

@@ -14,6 +14,7 @@
 use std::fmt;
 
 mod accounts;
+mod audit;
 mod database;
 mod fault;
 mod later;
@@ -37,6 +38,7 @@ pub use accounts::{
     AccountConfig, OAuthConfig, RegistrationConfig, RegistrationMode, SessionConfig, TokenAlgorithm,
     TokenConfig,
 };
+pub use audit::AuditConfig;
 pub use database::{DatabaseConfig, DatabaseKind, DatabaseUrl};
 pub use fault::{Fault, Faults};
 pub use limits::LimitsConfig;
@@ -111,6 +113,8 @@ pub struct Config {
     pub log: LogConfig,
     /// How often may be tried.
     pub limits: LimitsConfig,
+    /// The audit trail.
+    pub audit: AuditConfig,
 }
 
 /// A configuration that was found right, and how it came about.
@@ -168,6 +172,7 @@ impl Config {
             docs: DocsConfig::read(r),
             log: LogConfig::read(r),
             limits: LimitsConfig::read(r),
+            audit: AuditConfig::read(r),
         };
         later::read(r);
         rules::check(&config, need, r);

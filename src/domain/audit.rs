@@ -57,6 +57,9 @@ macro_rules! names {
         pub enum $type { $($(#[$variant_doc])* $variant),+ }
 
         impl $type {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
             /// Its name in the audit trail.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
@@ -107,6 +110,14 @@ names!(
         ClientDeleted = "client.deleted",
         /// A registered client was refused.
         ClientAuthentication = "client.authentication",
+        /// Accounts were taken over from elsewhere.
+        UsersImported = "users.imported",
+        /// All accounts were handed out.
+        UsersExported = "users.exported",
+        /// All that is held about somebody was handed to that person.
+        UserExported = "user.exported",
+        /// The audit trail was handed out.
+        AuditExported = "audit.exported",
     }
 );
 

@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Serialize;
+use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::body::FromMembers;
@@ -89,9 +90,29 @@ impl PageRequest {
     /// Answers with a page, and with a `Link` to the next one (RFC 8288) at the same path.
     #[must_use]
     pub fn answer(&self, path: &str, next_cursor: Option<&str>, page: &impl Serialize) -> HttpResponse {
+        self.answer_filtered(path, &[], next_cursor, page)
+    }
+
+    /// The same for a list that was filtered: the next page is of the same list.
+    #[must_use]
+    pub fn answer_filtered(
+        &self,
+        path: &str,
+        filters: &[(&str, Option<String>)],
+        next_cursor: Option<&str>,
+        page: &impl Serialize,
+    ) -> HttpResponse {
         let mut response: HttpResponseBuilder = HttpResponse::Ok();
         if let Some(cursor) = next_cursor {
-            let link = format!("<{path}?limit={}&cursor={cursor}>; rel=\"next\"", self.limit);
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            for (name, value) in filters {
+                if let Some(value) = value {
+                    query.append_pair(name, value);
+                }
+            }
+            query.append_pair("limit", &self.limit.to_string());
+            query.append_pair("cursor", cursor);
+            let link = format!("<{path}?{}>; rel=\"next\"", query.finish());
             if let Ok(link) = HeaderValue::from_str(&link) {
                 response.insert_header((LINK, link));
             }

@@ -8,7 +8,7 @@ use sea_orm::DbErr;
 use super::model::{FOLLOW_EVERY, KeyStore, KeySummary, Look};
 use super::store;
 use crate::app::AppState;
-use crate::audit::{self, AuditEvent};
+use crate::audit::{self, AuditEvent, Trail};
 use crate::clock::Ambient;
 use crate::config::{Config, TokenAlgorithm};
 use crate::db::{Db, violated_key};
@@ -208,7 +208,14 @@ pub async fn tidy(state: &AppState) -> Result<(), ApiError> {
     }
     let max_age = TimeDelta::from_std(JWKS_MAX_AGE).unwrap_or(TimeDelta::MAX);
     if now - next.created_at >= max_age {
-        rotate(&maker, &state.keys.sealer, Actor::System, &Origin::default()).await?;
+        rotate(
+            &maker,
+            &state.keys.sealer,
+            &state.trail,
+            Actor::System,
+            &Origin::default(),
+        )
+        .await?;
     }
     Ok(())
 }
@@ -258,6 +265,7 @@ const AT_THE_SAME_TIME: &str = "The keys are being changed by another request.";
 pub async fn rotate(
     maker: &KeyMaker,
     sealer: &Sealer,
+    trail: &Trail,
     actor: Actor,
     origin: &Origin,
 ) -> Result<String, ApiError> {
@@ -274,7 +282,7 @@ pub async fn rotate(
     };
     let fresh = maker.generate(sealer)?;
     let now = maker.ambient.now();
-    let event = AuditEvent::success(&maker.ambient, AuditAction::KeysRotated, actor, None, origin)
+    let event = AuditEvent::success(trail, AuditAction::KeysRotated, actor, None, origin)
         .with("current", next.clone());
     let signs = next.clone();
     maker
@@ -314,6 +322,7 @@ fn conflict_or_fault(error: DbErr) -> ApiError {
 pub async fn retire(
     maker: &KeyMaker,
     sealer: &Sealer,
+    trail: &Trail,
     id: &str,
     actor: Actor,
     origin: &Origin,
@@ -331,8 +340,8 @@ pub async fn retire(
         .map(|key| key.id.clone());
     let fresh = maker.generate(sealer)?;
     let now = maker.ambient.now();
-    let event = AuditEvent::success(&maker.ambient, AuditAction::KeyRetired, actor, None, origin)
-        .with("key", id.clone());
+    let event =
+        AuditEvent::success(trail, AuditAction::KeyRetired, actor, None, origin).with("key", id.clone());
     maker
         .db
         .write(move |writer| async move {

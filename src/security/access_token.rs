@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::signing_key::KeyRing;
+use super::signing_key::{Header, KeyRing};
 use crate::clock::Ambient;
 use crate::domain::{SessionId, SigningAlgorithm, UserId};
 
@@ -121,15 +121,6 @@ pub enum TokenFault {
     UnknownKey,
 }
 
-/// Exactly these members; another one, or one of them twice, isn't ours.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header<'a> {
-    typ: &'a str,
-    alg: &'a str,
-    kid: &'a str,
-}
-
 /// RFC 9068 §2.2, and `sid` of `OpenID` Connect Front-Channel Logout 1.0 §3.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -201,13 +192,7 @@ impl AccessTokens {
         user_id: UserId,
         session_id: SessionId,
     ) -> Result<AccessToken, jsonwebtoken::errors::Error> {
-        let key = ring.current();
         let iat = self.ambient.now().timestamp();
-        let header = Header {
-            typ: TYPE,
-            alg: key.algorithm.as_str(),
-            kid: &key.id,
-        };
         let claims = Claims {
             iss: Cow::Borrowed(&self.settings.issuer.name),
             sub: user_id.get(),
@@ -220,12 +205,7 @@ impl AccessTokens {
             sid: session_id.get(),
             scope: SCOPE,
         };
-        let mut token = BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header)?);
-        token.push('.');
-        BASE64_URL_SAFE_NO_PAD.encode_string(serde_json::to_vec(&claims)?, &mut token);
-        let signature = jsonwebtoken::crypto::sign(token.as_bytes(), &key.private, key.algorithm.into())?;
-        token.push('.');
-        token.push_str(&signature);
+        let token = ring.sign(TYPE, &claims)?;
         Ok(AccessToken(token.into()))
     }
 

@@ -29,13 +29,21 @@ fn sealer(world: &World) -> Sealer {
 }
 
 async fn rotate(world: &World) -> Result<String, ApiError> {
-    service::rotate(&maker(world), &sealer(world), Actor::Operator, &Origin::default()).await
+    service::rotate(
+        &maker(world),
+        &sealer(world),
+        &world.state.trail,
+        Actor::Operator,
+        &Origin::default(),
+    )
+    .await
 }
 
 async fn retire(world: &World, kid: &str) -> Result<(), ApiError> {
     service::retire(
         &maker(world),
         &sealer(world),
+        &world.state.trail,
         kid,
         Actor::Operator,
         &Origin::default(),

@@ -339,6 +339,12 @@ pub(super) const CASES: &[Case] = &[
         &["1", "86400"],
         &["0", "86401"],
     ),
+    Case(
+        "audit.retention_days",
+        Some("365"),
+        &["0", "36500"],
+        &["-1", "36501"],
+    ),
     Case("metrics.listen", None, &[], &["127.0.0.1:9000"]),
 ];
 

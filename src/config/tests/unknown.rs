@@ -64,7 +64,7 @@ fn where_no_key_is_near_the_section_lists_its_own() {
 #[test]
 fn where_no_section_is_near_the_sections_are_listed() {
     let world = World::new().extra("[telephone]\nnumber = 1\n");
-    world.refuses(&["telephone.number (", "allowed: account, cors, database,"]);
+    world.refuses(&["telephone.number (", "allowed: account, audit, cors, database,"]);
 }
 
 #[test]

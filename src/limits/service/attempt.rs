@@ -201,7 +201,7 @@ async fn tell(
         return Ok(());
     }
     let event = AuditEvent::failure(
-        &state.ambient,
+        &state.trail,
         AuditAction::UserLocked,
         Actor::Anonymous,
         subject,

@@ -167,7 +167,7 @@ pub async fn logout(
 
 fn ended(state: &AppState, user_id: UserId, origin: &Origin) -> AuditEvent {
     AuditEvent::success(
-        &state.ambient,
+        &state.trail,
         AuditAction::SessionEnded,
         Actor::User(user_id),
         Some(user_id),

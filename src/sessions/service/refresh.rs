@@ -145,7 +145,7 @@ impl Exchange {
         let successor = RefreshToken::generate(random);
         let sealed_successor = seal.seal(successor.expose().as_bytes(), digest.as_bytes(), random)?;
         let reuse = AuditEvent::failure(
-            &state.ambient,
+            &state.trail,
             AuditAction::TokenReuse,
             Actor::Anonymous,
             None,
@@ -153,7 +153,7 @@ impl Exchange {
             "spent_refresh_token",
         );
         let ended = AuditEvent::success(
-            &state.ambient,
+            &state.trail,
             AuditAction::SessionEnded,
             Actor::System,
             None,
@@ -336,7 +336,7 @@ pub async fn end_of_access_token(
 /// Whoever has a token may end its session (RFC 7009 §2.1), and has shown nothing else.
 fn revoked(state: &AppState, origin: &Origin) -> AuditEvent {
     AuditEvent::success(
-        &state.ambient,
+        &state.trail,
         AuditAction::SessionEnded,
         Actor::Anonymous,
         None,

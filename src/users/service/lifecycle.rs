@@ -33,7 +33,7 @@ pub async fn delete(
     actor: Actor,
     origin: Origin,
 ) -> Result<(), ApiError> {
-    let event = AuditEvent::success(&state.ambient, AuditAction::UserDeleted, actor, Some(id), &origin);
+    let event = AuditEvent::success(&state.trail, AuditAction::UserDeleted, actor, Some(id), &origin);
     let (now, all) = (state.ambient.now(), state.clone());
     state
         .db
@@ -87,7 +87,7 @@ pub async fn set_password(
         ..Changes::default()
     };
     let event = AuditEvent::success(
-        &state.ambient,
+        &state.trail,
         AuditAction::PasswordChanged,
         actor,
         Some(user.id),
@@ -125,7 +125,7 @@ pub async fn set_status(
         status: Some(status),
         ..Changes::default()
     };
-    let event = AuditEvent::success(&state.ambient, action, actor, Some(id), &origin);
+    let event = AuditEvent::success(&state.trail, action, actor, Some(id), &origin);
     write_and_end_sessions(state, id, changes, event, notice, None).await
 }
 
@@ -180,14 +180,8 @@ pub async fn set_roles(
 ) -> Result<(), ApiError> {
     roles.sort_unstable();
     roles.dedup();
-    let event = AuditEvent::success(
-        &state.ambient,
-        AuditAction::RolesChanged,
-        actor,
-        Some(id),
-        &origin,
-    )
-    .with("roles", names(&roles));
+    let event = AuditEvent::success(&state.trail, AuditAction::RolesChanged, actor, Some(id), &origin)
+        .with("roles", names(&roles));
     let now = state.ambient.now();
     state
         .db

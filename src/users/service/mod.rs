@@ -101,7 +101,7 @@ pub async fn create(state: &AppState, new: NewUser, actor: Actor, origin: Origin
     let id = UserId::new(state.ambient.new_uuid());
     let now = state.ambient.now();
     let mut event = AuditEvent::success(
-        &state.ambient,
+        &state.trail,
         AuditAction::UserRegistered,
         actor,
         Some(id),

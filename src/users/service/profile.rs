@@ -67,7 +67,7 @@ async fn change(
     };
     let mut events = Vec::new();
     let mut checked = None;
-    let event = |action| AuditEvent::success(&state.ambient, action, Actor::User(id), Some(id), &origin);
+    let event = |action| AuditEvent::success(&state.trail, action, Actor::User(id), Some(id), &origin);
 
     let wanted: Vec<AuditAction> = [
         changes.email.as_ref().map(|_| AuditAction::EmailChanged),
@@ -250,7 +250,7 @@ async fn settle(
     }
     let reason = "wrong_current_password";
     let refused =
-        |action| AuditEvent::failure(&state.ambient, action, Actor::User(id), Some(id), &origin, reason);
+        |action| AuditEvent::failure(&state.trail, action, Actor::User(id), Some(id), &origin, reason);
     let events: Vec<_> = wanted.into_iter().map(refused).collect();
     let all = state.clone();
     state

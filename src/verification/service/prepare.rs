@@ -121,7 +121,7 @@ async fn make(state: &AppState, post: &Mail, mail: &QueuedMail) -> Result<Option
     let address = keys.address_digest(&mail.mail.recipient);
     let most = state.config.mail.max_per_hour;
     let (code_id, sending_id) = (state.ambient.new_uuid(), state.ambient.new_uuid());
-    let (ambient, asked) = (state.ambient.clone(), mail.clone());
+    let (trail, asked) = (state.trail.clone(), mail.clone());
     state
         .db
         .write(move |writer| async move {
@@ -185,7 +185,7 @@ async fn make(state: &AppState, post: &Mail, mail: &QueuedMail) -> Result<Option
             if purpose == Purpose::ResetPassword && new.user_id.is_none() {
                 let origin = origin_of(&new.details);
                 let event = AuditEvent::success(
-                    &ambient,
+                    &trail,
                     AuditAction::ResetRequested,
                     Actor::Anonymous,
                     user_id,

@@ -67,8 +67,8 @@ async fn complete_registration(state: &AppState, code: StoredCode, origin: &Orig
     let registration = registration.ok_or_else(|| ApiError::internal("a registration can't be read"))?;
     let new_id = UserId::new(state.ambient.new_uuid());
     let now = state.ambient.now();
-    let (ambient, origin) = (state.ambient.clone(), origin.clone());
-    let audited = move |action, id| AuditEvent::success(&ambient, action, Actor::User(id), Some(id), &origin);
+    let (trail, origin) = (state.trail.clone(), origin.clone());
+    let audited = move |action, id| AuditEvent::success(&trail, action, Actor::User(id), Some(id), &origin);
     state
         .db
         .write(move |writer| async move {
@@ -226,7 +226,7 @@ async fn lock(transaction: &Transaction, id: UserId) -> Result<Account, ApiError
 
 fn event(state: &AppState, action: AuditAction, id: UserId, origin: &Origin) -> AuditEvent {
     // Whoever reads the mailbox is the user, as far as anybody can tell.
-    AuditEvent::success(&state.ambient, action, Actor::User(id), Some(id), origin)
+    AuditEvent::success(&state.trail, action, Actor::User(id), Some(id), origin)
 }
 
 /// The code that somebody presents, for one of these purposes, still good.

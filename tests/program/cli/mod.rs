@@ -1,5 +1,6 @@
 //! The command line, as far as operators and scripts rely on it. A file for each of its larger parts.
 
+mod audit;
 mod clients;
 mod keys;
 mod migrate;

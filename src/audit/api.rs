@@ -1,0 +1,294 @@
+//! The audit trail over HTTP: for admins all of it, for a user what concerns that user. Nothing here changes it.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::model::{Entry, EventFilter};
+use super::service;
+use crate::app::AppState;
+use crate::auth::{Administrator, AuthenticatedUser};
+use crate::config::Config;
+use crate::domain::{AuditAction, UserId};
+use crate::error::ApiError;
+use crate::http::body::FromMembers;
+use crate::http::json::Members;
+use crate::http::list::PageRequest;
+use crate::http::mount::Operation;
+use crate::http::problem::Problem;
+use crate::http::query::Query;
+
+/// The operations of this feature.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    vec![
+        Operation::new::<__path_list_events>(|| web::to(list_events)),
+        Operation::new::<__path_list_own_events>(|| web::to(list_own_events)),
+    ]
+}
+
+/// Who did something
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ActorResponse<'a> {
+    /// `user`; `anonymous` for somebody who wasn't signed in; `operator` for the command line; `system` for Roster itself.
+    #[schema(example = "user")]
+    pub kind: &'a str,
+    /// The user's id, or null.
+    #[schema(required)]
+    pub id: Option<Uuid>,
+}
+
+/// Something that happened
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditEvent)]
+#[serde(deny_unknown_fields)]
+pub struct EventResponse<'a> {
+    /// A `UUIDv7`.
+    pub id: Uuid,
+    /// When it happened.
+    pub occurred_at: DateTime<Utc>,
+    /// What was done.
+    #[schema(example = "user.sign_in")]
+    pub action: &'a str,
+    /// `success`, or `failure` for what was refused.
+    #[schema(example = "success")]
+    pub outcome: &'a str,
+    /// Who did it.
+    pub actor: ActorResponse<'a>,
+    /// To whom: the user's id, also of one who has left; null where it is about no account.
+    #[schema(required)]
+    pub subject: Option<Uuid>,
+    /// The client's address, or null.
+    #[schema(required, example = "203.0.113.7")]
+    pub ip: Option<&'a str>,
+    /// What the client called itself, or null.
+    #[schema(required, max_length = 512)]
+    pub user_agent: Option<&'a str>,
+    /// The id of the request, or null.
+    #[schema(required, max_length = 64)]
+    pub request_id: Option<&'a str>,
+    /// What else there is to say. Never a secret.
+    #[schema(value_type = Object)]
+    pub details: &'a RawValue,
+}
+
+impl<'a> EventResponse<'a> {
+    /// # Errors
+    /// Where stored details aren't JSON, which only a hand in the database can do.
+    fn of(entry: &'a Entry) -> Result<Self, ApiError> {
+        Ok(Self {
+            id: entry.id,
+            occurred_at: entry.occurred_at,
+            action: &entry.action,
+            outcome: &entry.outcome,
+            actor: ActorResponse {
+                kind: &entry.actor_kind,
+                id: entry.actor.map(UserId::get),
+            },
+            subject: entry.subject.map(UserId::get),
+            ip: entry.ip.as_deref(),
+            user_agent: entry.user_agent.as_deref(),
+            request_id: entry.request_id.as_deref(),
+            details: serde_json::from_str(&entry.details).map_err(ApiError::internal)?,
+        })
+    }
+
+    /// As its subject sees it: where another user has done it, from where is that user's business.
+    fn for_subject(entry: &'a Entry) -> Result<Self, ApiError> {
+        let mut event = Self::of(entry)?;
+        if entry.actor.is_some() && entry.actor != entry.subject {
+            event.ip = None;
+            event.user_agent = None;
+        }
+        Ok(event)
+    }
+}
+
+/// A page of events
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuditEventList<'a> {
+    /// The events of this page, the newest first.
+    pub items: Vec<EventResponse<'a>>,
+    /// The `cursor` of the next page, or null.
+    #[schema(required)]
+    pub next_cursor: Option<String>,
+}
+
+struct EventQuery {
+    filter: EventFilter,
+    page: PageRequest,
+}
+
+impl FromMembers for EventQuery {
+    fn from_members(members: &mut Members, config: &Config) -> Option<Self> {
+        let filter = EventFilter {
+            actor: user(members, "actor"),
+            subject: user(members, "subject"),
+            action: action(members),
+            after: time(members, "after"),
+            before: time(members, "before"),
+        };
+        let page = PageRequest::from_members(members, config)?;
+        Some(Self { filter, page })
+    }
+}
+
+fn user(members: &mut Members, name: &'static str) -> Option<UserId> {
+    let text = members.string(name)?;
+    let id = Uuid::try_parse(&text).ok();
+    if id.is_none() {
+        members.fault(name, "invalid", "must be the id of a user, a UUID");
+    }
+    id.map(UserId::new)
+}
+
+/// A misspelt action would find nothing, without a word.
+fn action(members: &mut Members) -> Option<String> {
+    let text = members.string("action")?;
+    let is_known = AuditAction::ALL
+        .iter()
+        .any(|action| action.as_str() == text.as_str());
+    if !is_known {
+        let names: Vec<&str> = AuditAction::ALL.iter().map(|action| action.as_str()).collect();
+        members.fault(
+            "action",
+            "not_allowed",
+            format!("must be one of {}", names.join(", ")),
+        );
+    }
+    is_known.then(|| text.clone())
+}
+
+fn time(members: &mut Members, name: &'static str) -> Option<DateTime<Utc>> {
+    let text = members.string(name)?;
+    let time = DateTime::parse_from_rfc3339(&text).ok();
+    if time.is_none() {
+        members.fault(
+            name,
+            "invalid",
+            "must be a time such as 2026-01-31T12:00:00Z (RFC 3339)",
+        );
+    }
+    time.map(|time| time.to_utc())
+}
+
+/// Look into the audit trail
+///
+/// Who did what to whom, from where; the newest first. Needs the role `admin`.
+#[utoipa::path(
+    get,
+    path = "/admin/audit",
+    tag = "administration",
+    params(
+        ("actor" = Option<Uuid>, Query, description = "Only what this user did"),
+        ("subject" = Option<Uuid>, Query, description = "Only what was done to this user"),
+        ("action" = Option<String>, Query, description = "Only actions of this name", example = "user.sign_in"),
+        ("after" = Option<DateTime<Utc>>, Query, description = "Only what happened then or later (RFC 3339)"),
+        ("before" = Option<DateTime<Utc>>, Query, description = "Only what happened before then (RFC 3339)"),
+        ("limit" = Option<u64>, Query, description = "How many at most", minimum = 1, maximum = 200, example = 50),
+        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "A page of events", body = AuditEventList,
+            headers(("Link" = Option<String>, description = "The next page, where there is one: `rel=\"next\"`"))),
+        (status = 403, description = "The role `admin` is missing", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 422, description = "An unknown parameter, or one out of its range", body = Problem,
+            content_type = "application/problem+json"),
+    ),
+)]
+async fn list_events(
+    _: Administrator,
+    request: HttpRequest,
+    query: Query<EventQuery>,
+) -> Result<HttpResponse, ApiError> {
+    let EventQuery { filter, page } = query.0;
+    let text = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let filters = [
+        ("actor", filter.actor.map(|id| id.to_string())),
+        ("subject", filter.subject.map(|id| id.to_string())),
+        ("action", filter.action.clone()),
+        ("after", filter.after.map(text)),
+        ("before", filter.before.map(text)),
+    ];
+    let found = Found::read(&request, filter, &page).await?;
+    let items = found
+        .entries
+        .iter()
+        .map(EventResponse::of)
+        .collect::<Result<_, _>>()?;
+    Ok(found.answer("/admin/audit", &filters, &page, items))
+}
+
+/// See what concerns oneself
+///
+/// What was done to one's account, by whomever; the newest first.
+#[utoipa::path(
+    get,
+    path = "/users/me/audit",
+    tag = "accounts",
+    params(
+        ("limit" = Option<u64>, Query, description = "How many at most", minimum = 1, maximum = 200, example = 50),
+        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "A page of events", body = AuditEventList,
+            headers(("Link" = Option<String>, description = "The next page, where there is one: `rel=\"next\"`"))),
+        (status = 422, description = "An unknown parameter, or one out of its range", body = Problem,
+            content_type = "application/problem+json"),
+    ),
+)]
+async fn list_own_events(
+    user: AuthenticatedUser,
+    request: HttpRequest,
+    page: Query<PageRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let page = page.0;
+    let filter = EventFilter {
+        subject: Some(user.user.id),
+        ..EventFilter::default()
+    };
+    let found = Found::read(&request, filter, &page).await?;
+    let items = found
+        .entries
+        .iter()
+        .map(EventResponse::for_subject)
+        .collect::<Result<_, _>>()?;
+    Ok(found.answer("/users/me/audit", &[], &page, items))
+}
+
+/// The events of a page.
+struct Found {
+    entries: Vec<Entry>,
+    next_cursor: Option<String>,
+}
+
+impl Found {
+    async fn read(request: &HttpRequest, filter: EventFilter, page: &PageRequest) -> Result<Self, ApiError> {
+        let state = AppState::of(request)?;
+        // One more than the page has tells whether there is another page.
+        let mut entries = service::list(state, filter, page.after, page.limit + 1).await?;
+        let wanted = usize::try_from(page.limit).unwrap_or(usize::MAX);
+        let has_more = entries.len() > wanted;
+        entries.truncate(wanted);
+        let next_cursor = page.next_cursor(has_more, entries.last().map(|entry| entry.id));
+        Ok(Self { entries, next_cursor })
+    }
+
+    fn answer(
+        &self,
+        path: &str,
+        filters: &[(&str, Option<String>)],
+        page: &PageRequest,
+        items: Vec<EventResponse<'_>>,
+    ) -> HttpResponse {
+        let next_cursor = self.next_cursor.clone();
+        let list = AuditEventList { items, next_cursor };
+        page.answer_filtered(path, filters, self.next_cursor.as_deref(), &list)
+    }
+}

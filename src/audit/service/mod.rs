@@ -1,0 +1,45 @@
+//! Keeping the audit trail: sealing it, checking it, handing it out, and letting go of what is old.
+//!
+//! An event is a row in the transaction of what it tells about, with a keyed digest of all that it says. Beside requests,
+//! one instance at a time puts the events that have come since into a chain: each gets a number and a link, which is a
+//! keyed digest of the link before, the number and the event's digest. So nothing is chained while somebody waits, and
+//! two sign-ins never wait for each other.
+
+mod export;
+mod retention;
+mod seal;
+mod verify;
+
+use uuid::Uuid;
+
+use super::model::{Entry, EventFilter};
+use super::store;
+use crate::app::AppState;
+use crate::error::ApiError;
+
+pub use export::export;
+pub use retention::{keep_house, remove_old};
+pub use seal::{seal, seal_all};
+pub use verify::{ExportedHead, exported_head, verify};
+
+/// How many events are read or sealed at a time.
+const BATCH: u64 = 500;
+
+/// Events, the newest first, from before one of them on.
+///
+/// # Errors
+/// [`ApiError::DatabaseUnavailable`].
+pub async fn list(
+    state: &AppState,
+    filter: EventFilter,
+    before: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<Entry>, ApiError> {
+    state
+        .db
+        .read(move |reader| {
+            let filter = filter.clone();
+            async move { store::list(&reader, &filter, before, limit).await }
+        })
+        .await
+}
