@@ -62,12 +62,16 @@ struct Line<'a> {
     status: &'static str,
     /// Not there at all unless it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    password_hash: Option<Option<&'a str>>,
+    password_hash: Option<Hash<'a>>,
     created_at: Option<String>,
     updated_at: Option<String>,
     last_login_at: Option<String>,
     password_changed_at: Option<String>,
 }
+
+/// A hash that was asked for; none for a user without a password.
+#[derive(Serialize)]
+struct Hash<'a>(Option<&'a str>);
 
 impl UserRecord {
     /// The user as one line of JSON, without its line end: what `roster` as a source reads. One user has one line:
@@ -88,7 +92,7 @@ impl UserRecord {
             roles: self.roles.iter().map(Role::as_str).collect(),
             status: self.status.as_str(),
             password_hash: with_password_hash
-                .then(|| self.password_hash.as_ref().map(PasswordHash::expose)),
+                .then(|| Hash(self.password_hash.as_ref().map(PasswordHash::expose))),
             created_at: self.created_at.map(written),
             updated_at: self.updated_at.map(written),
             last_login_at: self.last_login_at.map(written),

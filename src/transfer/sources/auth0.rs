@@ -16,7 +16,7 @@ const WRAPPERS: [&str; 3] = ["$date", "$oid", "$numberLong"];
 pub(super) fn draft(mut row: Row) -> Result<Draft, Refusal> {
     let mut draft = Draft::new(Source::Auth0);
     for name in ["_id", "created_at", "updated_at", "last_login", "password_set_date"] {
-        unwrap(&mut row, name);
+        unpack(&mut row, name);
     }
     draft.take_id(&mut row, "_id");
     draft.keep_members(&mut row, &["user_id", "id"]);
@@ -48,7 +48,7 @@ pub(super) fn draft(mut row: Row) -> Result<Draft, Refusal> {
 }
 
 /// Takes `{"$date": …}` for what is in it, and `{"$date": {"$numberLong": …}}` likewise.
-fn unwrap(row: &mut Row, name: &str) {
+fn unpack(row: &mut Row, name: &str) {
     let Some(mut value) = row.take(name) else { return };
     while let Value::Object(members) = &mut value {
         match WRAPPERS.iter().find_map(|wrapper| members.remove(*wrapper)) {

@@ -18,17 +18,13 @@ pub(super) const MAX_DEPTH: usize = 32;
 
 /// Reads a row; none is one that was too long.
 pub(super) fn row(bytes: Option<&[u8]>) -> Result<Row, Refusal> {
+    let too_long = || Refusal::row(format!("must have at most {MAX_ROW_BYTES} bytes"));
     let bytes = bytes.ok_or_else(too_long)?;
     let text = std::str::from_utf8(bytes).map_err(|_| Refusal::row("must be UTF-8"))?;
     match value(text)? {
         Value::Object(members) => Ok(Row::new(members)),
         _ => Err(Refusal::row("must be a JSON object")),
     }
-}
-
-/// Why a row isn't even looked at.
-pub(super) fn too_long() -> Refusal {
-    Refusal::row(format!("must have at most {MAX_ROW_BYTES} bytes"))
 }
 
 /// Reads one JSON text.

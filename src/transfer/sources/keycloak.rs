@@ -114,7 +114,7 @@ fn hash(mut credential: Row) -> Result<PasswordHash, Refusal> {
     let algorithm = how.text("algorithm")?.unwrap_or_default();
     let name = match algorithm.as_str() {
         "pbkdf2" => "pbkdf2-sha1",
-        "pbkdf2-sha256" | "pbkdf2-sha512" => &algorithm,
+        "pbkdf2-sha256" | "pbkdf2-sha512" => algorithm.as_str(),
         "argon2" => {
             let costs = argon2(&mut how, iterations)?;
             return Ok(PasswordHash::from_stored(format!("${costs}${salt_text}${digest_text}")));

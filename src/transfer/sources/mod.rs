@@ -100,8 +100,8 @@ impl Source {
             (Self::FastapiUsers, _) => Ok(Shape::Table(fastapi_users::COLUMNS)),
             (Self::Supabase, _) if !is_json => Ok(Shape::Table(supabase::COLUMNS)),
             (Self::BetterAuth, _) if !is_json => Ok(Shape::Table(better_auth::COLUMNS)),
-            (Self::Firebase | Self::Keycloak, Some(b'{' | b'[')) => Ok(Shape::Document),
-            (Self::Auth0 | Self::Supabase | Self::BetterAuth, Some(b'[')) => Ok(Shape::Document),
+            (Self::Firebase | Self::Keycloak, Some(b'{' | b'['))
+            | (Self::Auth0 | Self::Supabase | Self::BetterAuth, Some(b'[')) => Ok(Shape::Document),
             (Self::Roster | Self::Auth0 | Self::Supabase | Self::BetterAuth, Some(b'{') | None) => {
                 Ok(Shape::Lines)
             }

@@ -57,7 +57,7 @@ impl Row {
                 if text.is_empty() || text.eq_ignore_ascii_case("null") || time::is_zero_date(&text) {
                     return Ok(None);
                 }
-                time::parse(&text).or_else(|| text.parse().ok().and_then(time::of_number))
+                time::parse(&text).or_else(|| time::of_digits(&text))
             }
             Some(_) => None,
         };

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::input::Input;
 use super::row::Row;
-use super::{MAX_ROW_BYTES, ReadFault, TakeRow, json};
+use super::{MAX_ROW_BYTES, ReadFault, TakeRow};
 use crate::transfer::model::Refusal;
 
 /// The most columns of a table.
@@ -63,12 +63,9 @@ pub(super) fn read<R: BufRead>(
     if !record.read(input)? {
         return Err(ReadFault::format("is empty: a header is expected"));
     }
-    let names = match record.cells() {
-        Ok(cells) => cells.map(|cell| cell.map(|text| text.trim().to_owned())).collect(),
-        Err(refusal) => Err(refusal),
-    };
-    let names: Vec<String> =
-        names.map_err(|refusal| ReadFault::format(format!("has a header that {}", refusal.detail)))?;
+    let names = record
+        .names()
+        .map_err(|refusal| ReadFault::format(format!("has a header that {}", refusal.detail)))?;
     columns.check(&names)?;
     loop {
         skip_line_ends(input)?;
@@ -138,9 +135,17 @@ impl Record {
         }
     }
 
+    /// The cells of a header.
+    fn names(&self) -> Result<Vec<String>, Refusal> {
+        let names = self.cells()?.map(|cell| Ok(cell?.trim().to_owned()));
+        names.collect()
+    }
+
     fn cells(&self) -> Result<impl Iterator<Item = Result<&str, Refusal>>, Refusal> {
         if self.is_too_long {
-            return Err(json::too_long());
+            return Err(Refusal::row(format!(
+                "must have at most {MAX_ROW_BYTES} bytes and {MAX_COLUMNS} cells"
+            )));
         }
         let ends = self.ends.get(..self.cells).unwrap_or_default();
         let mut start = 0;

@@ -57,6 +57,13 @@ pub(super) fn of_number(number: i64) -> Option<DateTime<Utc>> {
     within_years(DateTime::from_timestamp_millis(milliseconds)?)
 }
 
+/// A number that is written as text: of seconds or milliseconds. Fewer than nine digits are a date rather (20240531), or
+/// nonsense.
+pub(super) fn of_digits(text: &str) -> Option<DateTime<Utc>> {
+    let is_number = text.len() >= 9 && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok()).flatten().and_then(of_number)
+}
+
 /// Whether it is MySQL's spelling of no time at all.
 pub(super) fn is_zero_date(text: &str) -> bool {
     text.starts_with("0000-00-00")
@@ -168,6 +175,10 @@ mod tests {
     fn a_number_counts_seconds_or_milliseconds() {
         assert_eq!(of_number(1_717_147_800), parse("2024-05-31 09:30:00"));
         assert_eq!(of_number(1_717_147_800_000), parse("2024-05-31 09:30:00"));
+        assert_eq!(of_digits("1717147800"), parse("2024-05-31 09:30:00"));
+        for text in ["20240531", "-1717147800", "99999999999999999999", "1717147800.5"] {
+            assert_eq!(of_digits(text), None, "{text}");
+        }
         assert_eq!(of_number(i64::MAX), None);
         assert_eq!(of_number(i64::MIN), None);
     }

@@ -72,9 +72,9 @@ fn a_bad_row_costs_the_others_nothing() {
         found,
         [
             (2, Ok("a@x.test".to_owned())),
-            (3, Err("row: must have at most 1048576 bytes".to_owned())),
+            (3, Err("row: must have at most 1048576 bytes and 1024 cells".to_owned())),
             (4, Err("row: must have as many cells as the header, 2, and has 1".to_owned())),
-            (5, Err("row: must have at most 1048576 bytes".to_owned())),
+            (5, Err("row: must have at most 1048576 bytes and 1024 cells".to_owned())),
             (6, Err("display_name: must be UTF-8".to_owned())),
             (7, Ok("f@x.test".to_owned())),
         ]
