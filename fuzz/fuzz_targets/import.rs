@@ -81,7 +81,9 @@ fn refused(refusal: &Refusal) {
 
 /// Parameters are read or refused, and never repeated.
 fn parameters(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
     match FirebaseConfig::parse(text) {
         Ok(config) => assert_eq!(format!("{config:?}"), "FirebaseConfig(redacted)"),
         Err(fault) => assert!(fault.to_string().len() < 256),

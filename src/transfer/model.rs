@@ -7,9 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use crate::domain::{
-    DisplayName, EmailAddress, Locale, Metadata, PasswordHash, Role, UserId, UserStatus,
-};
+use crate::domain::{DisplayName, EmailAddress, Locale, Metadata, PasswordHash, Role, UserId, UserStatus};
 
 /// How much of a foreign name is repeated in a refusal, in bytes.
 const MAX_NAME: usize = 64;

@@ -15,7 +15,13 @@ const WRAPPERS: [&str; 3] = ["$date", "$oid", "$numberLong"];
 
 pub(super) fn draft(mut row: Row) -> Result<Draft, Refusal> {
     let mut draft = Draft::new(Source::Auth0);
-    for name in ["_id", "created_at", "updated_at", "last_login", "password_set_date"] {
+    for name in [
+        "_id",
+        "created_at",
+        "updated_at",
+        "last_login",
+        "password_set_date",
+    ] {
         unpack(&mut row, name);
     }
     draft.take_id(&mut row, "_id");

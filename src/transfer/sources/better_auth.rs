@@ -89,7 +89,10 @@ fn accounts(accounts: Vec<Value>) -> Result<(Option<String>, Vec<Value>), Refusa
         } else {
             let id = account.foreign_id("accountId").unwrap_or_default();
             let kept = [("providerId", Value::String(provider)), ("accountId", id)];
-            let kept: Map<String, Value> = kept.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+            let kept: Map<String, Value> = kept
+                .map(|(name, value)| (name.to_owned(), value))
+                .into_iter()
+                .collect();
             elsewhere.push(Value::Object(kept));
         }
     }

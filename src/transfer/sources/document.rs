@@ -136,7 +136,9 @@ impl Place {
             b'}' | b']' if self.depth == 1 => return Step::Last,
             b'}' | b']' if self.depth > 1 => self.depth -= 1,
             // A number, a name, or nonsense: up to what can't be part of it.
-            b'"' | b'{' | b'[' | b'}' | b']' | b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' if self.depth == 0 => {
+            b'"' | b'{' | b'[' | b'}' | b']' | b',' | b':' | b' ' | b'\t' | b'\r' | b'\n'
+                if self.depth == 0 =>
+            {
                 return Step::Behind;
             }
             _ => {}

@@ -65,7 +65,12 @@ impl FirebaseConfig {
         };
         let mut take = |names: &[&str]| {
             let value = names.iter().find_map(|name| found.remove(*name));
-            value.ok_or_else(|| fault(format!("must have {}", names.first().copied().unwrap_or_default())))
+            value.ok_or_else(|| {
+                fault(format!(
+                    "must have {}",
+                    names.first().copied().unwrap_or_default()
+                ))
+            })
         };
         if take(&["algorithm"])?.as_str() != Some("SCRYPT") {
             return Err(fault("must have the algorithm SCRYPT"));
@@ -80,7 +85,11 @@ impl FirebaseConfig {
             signer_key,
             salt_separator: salt_separator.to_string(),
             rounds: number("rounds", &take(&["rounds"])?, MAX_ROUNDS)?,
-            mem_cost: number("mem_cost", &take(&["mem_cost", "memCost", "memoryCost"])?, MAX_MEM_COST)?,
+            mem_cost: number(
+                "mem_cost",
+                &take(&["mem_cost", "memCost", "memoryCost"])?,
+                MAX_MEM_COST,
+            )?,
         })
     }
 
@@ -103,7 +112,8 @@ fn fault(detail: impl Into<String>) -> FirebaseConfigFault {
 }
 
 fn of_json(text: &str) -> Result<Map<String, Value>, FirebaseConfigFault> {
-    let value = json::value(text).map_err(|_| fault("must be valid JSON, or the text that the console shows"))?;
+    let value =
+        json::value(text).map_err(|_| fault("must be valid JSON, or the text that the console shows"))?;
     let Value::Object(mut found) = value else {
         return Err(fault("must be a JSON object"));
     };
@@ -164,7 +174,11 @@ pub(super) fn draft(mut row: Row, config: Option<&FirebaseConfig>) -> Result<Dra
     draft.password_changed_at = row.time("passwordUpdatedAt")?;
     // Claims that the application's server has set; no user can.
     draft.keep("customAttributes", row.object("customAttributes")?);
-    let providers = row.list("providerUserInfo")?.iter().filter_map(provider).collect::<Vec<_>>();
+    let providers = row
+        .list("providerUserInfo")?
+        .iter()
+        .filter_map(provider)
+        .collect::<Vec<_>>();
     draft.keep("providerUserInfo", providers);
     draft.keep_members(&mut row, &["phoneNumber", "photoUrl"]);
     Ok(draft)

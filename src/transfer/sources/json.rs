@@ -38,7 +38,11 @@ pub(super) fn value(text: &str) -> Result<Value, Refusal> {
     let value = seed
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value));
-    value.map_err(|_| reason.take().unwrap_or_else(|| Refusal::row("must be valid JSON")))
+    value.map_err(|_| {
+        reason
+            .take()
+            .unwrap_or_else(|| Refusal::row("must be valid JSON"))
+    })
 }
 
 #[derive(Clone, Copy)]

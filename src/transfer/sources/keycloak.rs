@@ -17,7 +17,10 @@ const BUILT_IN_PREFIX: &str = "default-roles-";
 
 pub(super) fn draft(mut row: Row) -> Result<Draft, Refusal> {
     if row.text("serviceAccountClientId")?.is_some() {
-        return Err(Refusal::new("serviceAccountClientId", "says that it is a client and no person"));
+        return Err(Refusal::new(
+            "serviceAccountClientId",
+            "says that it is a client and no person",
+        ));
     }
     let mut draft = Draft::new(Source::Keycloak);
     draft.take_id(&mut row, "id");
@@ -117,7 +120,9 @@ fn hash(mut credential: Row) -> Result<PasswordHash, Refusal> {
         "pbkdf2-sha256" | "pbkdf2-sha512" => algorithm.as_str(),
         "argon2" => {
             let costs = argon2(&mut how, iterations)?;
-            return Ok(PasswordHash::from_stored(format!("${costs}${salt_text}${digest_text}")));
+            return Ok(PasswordHash::from_stored(format!(
+                "${costs}${salt_text}${digest_text}"
+            )));
         }
         _ => {
             return Err(refused(
@@ -157,7 +162,9 @@ fn argon2(how: &mut Row, iterations: u64) -> Result<String, Refusal> {
         number.map_err(|_| refused(name, "must be a number"))
     };
     let (memory, lanes) = (number("memory")?, number("parallelism")?);
-    Ok(format!("{variant}$v={version}$m={memory},t={iterations},p={lanes}"))
+    Ok(format!(
+        "{variant}$v={version}$m={memory},t={iterations},p={lanes}"
+    ))
 }
 
 fn base64(secret: &mut Row, name: &str) -> Result<Vec<u8>, Refusal> {

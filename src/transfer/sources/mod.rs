@@ -240,10 +240,7 @@ pub fn read(
 ) -> Result<(), ReadFault> {
     let mut input = Input::open(input)?;
     let mut take = |line: u64, row: Result<Row, Refusal>| {
-        each(
-            line,
-            row.and_then(|row| source.record(row, firebase, checks)),
-        )
+        each(line, row.and_then(|row| source.record(row, firebase, checks)))
     };
     input.skip_white_space()?;
     match source.shape(input.peek()?)? {

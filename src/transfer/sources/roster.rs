@@ -63,7 +63,10 @@ pub(super) fn of_object(mut row: Row) -> Result<Draft, Refusal> {
     (draft.last_login_at, draft.password_changed_at) = (last_login, password_changed);
     match row.first_left() {
         None => Ok(draft),
-        Some(name) => Err(Refusal::new(name, format!("is unknown: there are {}", MEMBERS.join(", ")))),
+        Some(name) => Err(Refusal::new(
+            name,
+            format!("is unknown: there are {}", MEMBERS.join(", ")),
+        )),
     }
 }
 

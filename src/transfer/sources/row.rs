@@ -96,10 +96,15 @@ impl Row {
     /// Takes a number, or the text of one, or any other text: an id of another system.
     pub(super) fn foreign_id(&mut self, name: &str) -> Option<Value> {
         match self.take(name)? {
-            Value::String(text) => Some(text.parse::<i64>().ok().filter(|n| n.to_string() == text).map_or_else(
-                || Value::String(text),
-                |number| Value::Number(Number::from(number)),
-            )),
+            Value::String(text) => Some(
+                text.parse::<i64>()
+                    .ok()
+                    .filter(|n| n.to_string() == text)
+                    .map_or_else(
+                        || Value::String(text),
+                        |number| Value::Number(Number::from(number)),
+                    ),
+            ),
             other => Some(other),
         }
     }

@@ -41,7 +41,10 @@ pub(super) fn draft(mut row: Row, now: DateTime<Utc>) -> Result<Draft, Refusal> 
     if is_banned(&mut draft, &mut row, now)? {
         draft.status = UserStatus::Disabled;
     }
-    draft.keep("is_super_admin", row.flag("is_super_admin")?.filter(|is_one| *is_one));
+    draft.keep(
+        "is_super_admin",
+        row.flag("is_super_admin")?.filter(|is_one| *is_one),
+    );
     draft.keep("is_sso_user", row.flag("is_sso_user")?.filter(|is_one| *is_one));
     draft.keep_members(&mut row, &["role", "phone", "invited_at"]);
     Ok(draft)

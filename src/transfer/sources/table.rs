@@ -123,7 +123,8 @@ impl Record {
             match result {
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputFull if self.bytes.len() < MAX_ROW_BYTES && !self.is_too_long => {
-                    self.bytes.resize(self.bytes.len().saturating_mul(2).min(MAX_ROW_BYTES), 0);
+                    self.bytes
+                        .resize(self.bytes.len().saturating_mul(2).min(MAX_ROW_BYTES), 0);
                 }
                 // What is too long is read to its end, over and over into the same memory.
                 ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {

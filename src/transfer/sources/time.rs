@@ -42,8 +42,12 @@ pub(super) fn parse(text: &str) -> Option<DateTime<Utc>> {
         .chain("000".bytes())
         .take(3)
         .fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
-    let local = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?
-        .and_hms_milli_opt(hour, minute, second, milliseconds)?;
+    let local = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?.and_hms_milli_opt(
+        hour,
+        minute,
+        second,
+        milliseconds,
+    )?;
     within_years(local.and_utc().checked_sub_signed(offset_of(offset)?)?)
 }
 
@@ -79,7 +83,8 @@ fn three(text: &str, separator: char) -> Option<[u32; 3]> {
     let mut parts = text.split(separator);
     let mut next = || {
         let digits = parts.next()?;
-        let is_number = (digits.len() == 2 || digits.len() == 4) && digits.bytes().all(|b| b.is_ascii_digit());
+        let is_number =
+            (digits.len() == 2 || digits.len() == 4) && digits.bytes().all(|b| b.is_ascii_digit());
         is_number.then(|| digits.parse().ok()).flatten()
     };
     let numbers = [next()?, next()?, next()?];
@@ -131,9 +136,18 @@ mod tests {
         ] {
             assert_eq!(shown(text).as_deref(), Some("2024-05-31T09:30:00.123Z"), "{text}");
         }
-        assert_eq!(shown("2024-05-31 09:30:00").as_deref(), Some("2024-05-31T09:30:00.000Z"));
-        assert_eq!(shown("2024-05-31 09:30:00.5").as_deref(), Some("2024-05-31T09:30:00.500Z"));
-        assert_eq!(shown("1900-01-01 00:00:00+00:53:28").as_deref(), Some("1899-12-31T23:06:32.000Z"));
+        assert_eq!(
+            shown("2024-05-31 09:30:00").as_deref(),
+            Some("2024-05-31T09:30:00.000Z")
+        );
+        assert_eq!(
+            shown("2024-05-31 09:30:00.5").as_deref(),
+            Some("2024-05-31T09:30:00.500Z")
+        );
+        assert_eq!(
+            shown("1900-01-01 00:00:00+00:53:28").as_deref(),
+            Some("1899-12-31T23:06:32.000Z")
+        );
     }
 
     #[test]
@@ -166,7 +180,13 @@ mod tests {
     fn rfc_3339_has_an_offset_and_a_t() {
         assert!(rfc3339("2024-05-31T09:30:00Z").is_some());
         assert!(rfc3339("2024-05-31T09:30:00.1+02:00").is_some());
-        for text in ["2024-05-31 09:30:00Z", "2024-05-31T09:30:00", "2024-05-31T09:30:00+02", "Z", ""] {
+        for text in [
+            "2024-05-31 09:30:00Z",
+            "2024-05-31T09:30:00",
+            "2024-05-31T09:30:00+02",
+            "Z",
+            "",
+        ] {
             assert_eq!(rfc3339(text), None, "{text}");
         }
     }

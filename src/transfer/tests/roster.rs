@@ -42,11 +42,23 @@ fn every_spelling_has_one_line() {
     let odd = r#" {"roles":["editor","admin","editor"],"metadata":{"b":{} , "a":[1.50,"\u00e9"]},"created_at":
 "#;
     assert_eq!(refusal(Source::Roster, odd), "row: must be valid JSON");
-    let odd = odd.replace('\n', r#""2024-01-15T11:30:00+01:00","email":" ADA@example.org "}"#);
+    let odd = odd.replace(
+        '\n',
+        r#""2024-01-15T11:30:00+01:00","email":" ADA@example.org "}"#,
+    );
     let user = only(Source::Roster, odd).unwrap();
     let line = user.to_line(false).unwrap();
-    assert!(line.contains(r#""roles":["admin","editor"]"#) && line.contains(r#""created_at":"2024-01-15T10:30:00.000Z""#));
-    assert_eq!(only(Source::Roster, line.as_str()).unwrap().to_line(false).unwrap(), line);
+    assert!(
+        line.contains(r#""roles":["admin","editor"]"#)
+            && line.contains(r#""created_at":"2024-01-15T10:30:00.000Z""#)
+    );
+    assert_eq!(
+        only(Source::Roster, line.as_str())
+            .unwrap()
+            .to_line(false)
+            .unwrap(),
+        line
+    );
 }
 
 #[test]
@@ -59,15 +71,33 @@ fn what_is_wrong_is_named_and_never_repeated() {
         (r#""email":"b@x.test""#, "email: must be there only once"),
         (r#""id":7"#, "id: must be a string"),
         (r#""id":"7""#, "id: must be a UUID such as"),
-        (r#""id":"00000000-0000-0000-0000-000000000000""#, "id: must be a UUID such as"),
-        (r#""id":"0190a5d03c5e7b2f8a410d6f2b7c9e13""#, "id: must be a UUID such as"),
-        (r#""email_verified":"true""#, "email_verified: must be true or false"),
+        (
+            r#""id":"00000000-0000-0000-0000-000000000000""#,
+            "id: must be a UUID such as",
+        ),
+        (
+            r#""id":"0190a5d03c5e7b2f8a410d6f2b7c9e13""#,
+            "id: must be a UUID such as",
+        ),
+        (
+            r#""email_verified":"true""#,
+            "email_verified: must be true or false",
+        ),
         (r#""email_verified":1"#, "email_verified: must be true or false"),
-        (r#""pending_email":"b""#, "pending_email: must be one plain address"),
-        (r#""display_name":"\n""#, "display_name: must not contain control characters"),
+        (
+            r#""pending_email":"b""#,
+            "pending_email: must be one plain address",
+        ),
+        (
+            r#""display_name":"\n""#,
+            "display_name: must not contain control characters",
+        ),
         (r#""locale":"_""#, "locale: must be a BCP 47 language tag"),
         (r#""metadata":"{}""#, "metadata: must be an object"),
-        (r#""metadata":{"a":"\u0000"}"#, "metadata: must not contain a NUL character"),
+        (
+            r#""metadata":{"a":"\u0000"}"#,
+            "metadata: must not contain a NUL character",
+        ),
         (r#""metadata":{"a":{"b":1,"b":2}}"#, "b: must be there only once"),
         (r#""roles":"admin""#, "roles: must be an array"),
         (r#""roles":[1]"#, "roles: must be an array of strings"),
@@ -75,15 +105,24 @@ fn what_is_wrong_is_named_and_never_repeated() {
         (r#""status":"banned""#, "status: must be active or disabled"),
         (r#""password_hash":{}"#, "password_hash: must be a string"),
         (r#""created_at":1717147800"#, "created_at: must be a string"),
-        (r#""created_at":"2024-05-31 09:30:00""#, "created_at: must be a time such as"),
-        (r#""created_at":"10000-05-31T09:30:00Z""#, "created_at: must be a time such as"),
+        (
+            r#""created_at":"2024-05-31 09:30:00""#,
+            "created_at: must be a time such as",
+        ),
+        (
+            r#""created_at":"10000-05-31T09:30:00Z""#,
+            "created_at: must be a time such as",
+        ),
     ] {
         let found = refusal(Source::Roster, format!(r#"{{"email":"a@x.test",{members}}}"#));
         assert!(found.starts_with(refused), "{members}: {found}");
     }
     for (line, refused) in [
         ("{}", "email: is missing, and users are known by it"),
-        (r#"{"email":null}"#, "email: is missing, and users are known by it"),
+        (
+            r#"{"email":null}"#,
+            "email: is missing, and users are known by it",
+        ),
         (r#"{"email":"a"}"#, "email: must be one plain address"),
         ("{", "row: must be valid JSON"),
         (r#"{"email":"a@x.test"} {}"#, "row: must be valid JSON"),
@@ -111,7 +150,12 @@ fn metadata_is_bounded_in_size_and_depth() {
         "row: must not be nested deeper than 32 levels"
     );
     // In a cell it could be a level deeper, and then couldn't be read again once exported.
-    let quoted = |levels: usize| format!("email,metadata\na@x.test,\"{}\"\n", nested(levels).replace('"', "\"\""));
+    let quoted = |levels: usize| {
+        format!(
+            "email,metadata\na@x.test,\"{}\"\n",
+            nested(levels).replace('"', "\"\"")
+        )
+    };
     assert!(only(Source::Csv, quoted(31)).is_ok());
     assert_eq!(
         refusal(Source::Csv, quoted(32)),

@@ -41,7 +41,10 @@ fn names_are_read_as_they_are_written() {
 
 #[test]
 fn users_are_the_same_in_lines_in_an_array_and_in_an_object() {
-    let (one, two) = (r#"{"email":"a@x.test"}"#, r#"{"email":"b@x.test","x":["]}\"",{}]}"#);
+    let (one, two) = (
+        r#"{"email":"a@x.test"}"#,
+        r#"{"email":"b@x.test","x":["]}\"",{}]}"#,
+    );
     let both = [(1, "a@x.test".to_owned()), (2, "b@x.test".to_owned())];
     for (source, text) in [
         (Source::Auth0, format!("{one}\n{two}\n")),
@@ -51,7 +54,10 @@ fn users_are_the_same_in_lines_in_an_array_and_in_an_object() {
         (Source::Keycloak, format!(r#"{{"users":[{one},{}{two}]}}"#, '\n')),
         (
             Source::Keycloak,
-            format!(r#"{{"a":{{"users":[7]}},"b":"]","users":[{one},{}{two}], "users ":[]}}"#, '\n'),
+            format!(
+                r#"{{"a":{{"users":[7]}},"b":"]","users":[{one},{}{two}], "users ":[]}}"#,
+                '\n'
+            ),
         ),
     ] {
         assert_eq!(told(&rows(source, &text)), both, "{text}");
@@ -65,26 +71,97 @@ fn a_file_that_is_not_the_format_says_what_it_should_be() {
     for (source, text, detail) in [
         (Source::Roster, "[]", "must be JSON lines: an object a line"),
         (Source::Roster, "email\n", "must be JSON lines: an object a line"),
-        (Source::Auth0, "email\n", "must be JSON lines or a JSON array of objects"),
-        (Source::Firebase, "uid,email\n", "must be JSON, {\"users\": […]}: export with --format=json"),
-        (Source::Keycloak, "", "must be JSON: {\"users\": […]}, or an array of users"),
-        (Source::Keycloak, "{}", "must have a member \"users\" with an array of users"),
-        (Source::Keycloak, r#"{"realm":"x"}"#, "must have a member \"users\" with an array of users"),
-        (Source::Keycloak, r#"{"users":[],"users":[]}"#, "has two members \"users\""),
-        (Source::Keycloak, r#"{"users":{}}"#, "isn't valid JSON on line 1: an array of users must begin here"),
-        (Source::Keycloak, "{\n1:2}", "isn't valid JSON on line 2: the name of a member must be here"),
-        (Source::Keycloak, r#"{"a" 1}"#, "isn't valid JSON on line 1: a colon must be here"),
-        (Source::Keycloak, r#"{"a":}"#, "isn't valid JSON on line 1: a value must be here"),
-        (Source::Keycloak, r#"{"a":1 "b":2}"#, "isn't valid JSON on line 1: a comma or the end of the object"),
-        (Source::Keycloak, "[{}\n\n{}]", "isn't valid JSON on line 3: a comma or the end of the array"),
-        (Source::Keycloak, "[,]", "isn't valid JSON on line 1: a value must be here"),
-        (Source::Keycloak, "[{},]", "isn't valid JSON on line 1: a value must be here"),
-        (Source::Keycloak, "[{}", "isn't valid JSON on line 1: it ends too early"),
-        (Source::Keycloak, "[{\"a\":\"", "isn't valid JSON on line 1: it ends too early"),
-        (Source::Keycloak, "[]\n[]", "isn't valid JSON on line 2: there is more behind its end"),
+        (
+            Source::Auth0,
+            "email\n",
+            "must be JSON lines or a JSON array of objects",
+        ),
+        (
+            Source::Firebase,
+            "uid,email\n",
+            "must be JSON, {\"users\": […]}: export with --format=json",
+        ),
+        (
+            Source::Keycloak,
+            "",
+            "must be JSON: {\"users\": […]}, or an array of users",
+        ),
+        (
+            Source::Keycloak,
+            "{}",
+            "must have a member \"users\" with an array of users",
+        ),
+        (
+            Source::Keycloak,
+            r#"{"realm":"x"}"#,
+            "must have a member \"users\" with an array of users",
+        ),
+        (
+            Source::Keycloak,
+            r#"{"users":[],"users":[]}"#,
+            "has two members \"users\"",
+        ),
+        (
+            Source::Keycloak,
+            r#"{"users":{}}"#,
+            "isn't valid JSON on line 1: an array of users must begin here",
+        ),
+        (
+            Source::Keycloak,
+            "{\n1:2}",
+            "isn't valid JSON on line 2: the name of a member must be here",
+        ),
+        (
+            Source::Keycloak,
+            r#"{"a" 1}"#,
+            "isn't valid JSON on line 1: a colon must be here",
+        ),
+        (
+            Source::Keycloak,
+            r#"{"a":}"#,
+            "isn't valid JSON on line 1: a value must be here",
+        ),
+        (
+            Source::Keycloak,
+            r#"{"a":1 "b":2}"#,
+            "isn't valid JSON on line 1: a comma or the end of the object",
+        ),
+        (
+            Source::Keycloak,
+            "[{}\n\n{}]",
+            "isn't valid JSON on line 3: a comma or the end of the array",
+        ),
+        (
+            Source::Keycloak,
+            "[,]",
+            "isn't valid JSON on line 1: a value must be here",
+        ),
+        (
+            Source::Keycloak,
+            "[{},]",
+            "isn't valid JSON on line 1: a value must be here",
+        ),
+        (
+            Source::Keycloak,
+            "[{}",
+            "isn't valid JSON on line 1: it ends too early",
+        ),
+        (
+            Source::Keycloak,
+            "[{\"a\":\"",
+            "isn't valid JSON on line 1: it ends too early",
+        ),
+        (
+            Source::Keycloak,
+            "[]\n[]",
+            "isn't valid JSON on line 2: there is more behind its end",
+        ),
     ] {
         let found = fault(source, text);
-        assert!(found.starts_with(&format!("the file {detail}")), "{text}: {found}");
+        assert!(
+            found.starts_with(&format!("the file {detail}")),
+            "{text}: {found}"
+        );
     }
 }
 
@@ -116,10 +193,18 @@ fn a_bad_user_in_an_array_costs_the_others_nothing() {
 fn a_line_may_have_a_mebibyte_and_no_byte_more() {
     let frame = r#"{"email":"a@x.test","x":""}"#.len();
     let line = |bytes: usize| format!(r#"{{"email":"a@x.test","x":"{}"}}"#, "y".repeat(bytes - frame));
-    let text = format!("{}\n{}\n{}\n", line(MAX_ROW_BYTES), line(MAX_ROW_BYTES + 1), line(100));
+    let text = format!(
+        "{}\n{}\n{}\n",
+        line(MAX_ROW_BYTES),
+        line(MAX_ROW_BYTES + 1),
+        line(100)
+    );
     let told = told(&rows(Source::Auth0, text));
     assert_eq!(told.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 2, 3]);
-    let refused: Vec<_> = told.iter().map(|(_, text)| text.starts_with("row: must have at most")).collect();
+    let refused: Vec<_> = told
+        .iter()
+        .map(|(_, text)| text.starts_with("row: must have at most"))
+        .collect();
     assert_eq!(refused, [false, true, false]);
 }
 
@@ -154,7 +239,10 @@ impl Read for Trickle<'_> {
 #[test]
 fn it_is_the_same_however_the_bytes_arrive() {
     let config = firebase_config();
-    let checks = Checks { now: now(), is_readable: |_| Ok(()) };
+    let checks = Checks {
+        now: now(),
+        is_readable: |_| Ok(()),
+    };
     for (source, name) in SAMPLES {
         let bytes = sample(name);
         let whole = rows(source, &bytes);
@@ -235,7 +323,11 @@ fn a_file_without_end_is_handed_on_as_it_comes() {
         let mut left = 10_000;
         read(source, None, &checks, input, &mut |_, _| {
             left -= 1;
-            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if left == 0 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         })
         .unwrap();
         assert_eq!(left, 0, "{source}");
@@ -249,8 +341,15 @@ fn what_the_system_says_is_told() {
         given: 0,
     };
     let checks = Checks::at(now());
-    let result = read(Source::Roster, None, &checks, BufReader::new(endless), &mut |_, _| {
-        ControlFlow::Continue(())
-    });
-    assert_eq!(result.unwrap_err().to_string(), "cannot read the file: asked for too much");
+    let result = read(
+        Source::Roster,
+        None,
+        &checks,
+        BufReader::new(endless),
+        &mut |_, _| ControlFlow::Continue(()),
+    );
+    assert_eq!(
+        result.unwrap_err().to_string(),
+        "cannot read the file: asked for too much"
+    );
 }
