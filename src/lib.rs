@@ -9,6 +9,7 @@
 //! - [`mailer`]: the way out for mail.
 //! - [`users`], [`auth`], [`sessions`], [`oauth`], [`clients`], [`keys`], [`limits`], [`mail`], [`verification`], [`audit`],
 //!   [`operations`]: the features, a folder each.
+//! - [`transfer`]: users on their way in and out, and what other systems write about theirs.
 //! - [`config`], [`telemetry`], [`startup`], [`app`], [`routes`], [`server`], [`cli`]: what puts it together.
 
 pub mod app;
@@ -35,5 +36,6 @@ pub mod server;
 pub mod sessions;
 pub mod startup;
 pub mod telemetry;
+pub mod transfer;
 pub mod users;
 pub mod verification;

@@ -207,6 +207,17 @@ const ROOMS: &[Room] = &[
         ],
     },
     Room {
+        name: "transfer",
+        files: &["transfer/model.rs", "transfer/sources/**"],
+        may_use: &["transfer", "domain", "own::model"],
+        must_not_see: &["web", "sql", "tokio", "async"],
+        besides: &[(
+            "transfer/sources/**",
+            "security",
+            "whether somebody could sign in with a foreign hash is asked before it is taken",
+        )],
+    },
+    Room {
         name: "http",
         files: &["http/**"],
         may_use: &["http", "error", "domain", "app"],
