@@ -14,8 +14,8 @@ use crate::error::ApiError;
 use crate::keys::KeyStore;
 use crate::limits::Limits;
 use crate::mail::Mail;
-use crate::security::AccessTokens;
 use crate::security::passwords::Passwords;
+use crate::security::{AccessTokens, RetiredSchemes};
 use crate::sessions::LastUses;
 
 /// The shared state. Every request reaches it; nothing in Roster is global.
@@ -31,6 +31,8 @@ pub struct AppState {
     pub trail: Trail,
     /// Hashing and checking of passwords.
     pub passwords: Passwords,
+    /// Hash schemes that nobody signs in with any more.
+    pub retired: Arc<RetiredSchemes>,
     /// The signing keys.
     pub keys: Arc<KeyStore>,
     /// Issuing and verifying of access tokens.

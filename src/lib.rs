@@ -9,6 +9,7 @@
 //! - [`mailer`]: the way out for mail.
 //! - [`users`], [`auth`], [`sessions`], [`oauth`], [`clients`], [`keys`], [`limits`], [`mail`], [`verification`], [`audit`],
 //!   [`operations`]: the features, a folder each.
+//! - [`schemes`]: the hash ledger.
 //! - [`transfer`]: users on their way in and out, and what other systems write about theirs.
 //! - [`config`], [`telemetry`], [`startup`], [`app`], [`routes`], [`server`], [`cli`]: what puts it together.
 
@@ -31,6 +32,7 @@ pub mod oauth;
 pub mod operations;
 pub mod policy;
 pub mod routes;
+pub mod schemes;
 pub mod security;
 pub mod server;
 pub mod sessions;

@@ -8,7 +8,7 @@ use utoipa::openapi::OpenApi;
 use crate::auth;
 use crate::error::ApiError;
 use crate::http::mount::{self, Operation};
-use crate::{audit, keys, oauth, operations, sessions, users, verification};
+use crate::{audit, keys, oauth, operations, schemes, sessions, transfer, users, verification};
 
 /// Everything that there is, and what there is only where mail can be sent.
 fn operations(sends_mail: bool) -> Vec<Operation> {
@@ -19,6 +19,8 @@ fn operations(sends_mail: bool) -> Vec<Operation> {
         oauth::api::operations(),
         keys::api::operations(),
         audit::api::operations(),
+        schemes::api::operations(),
+        transfer::api::operations(),
         operations::api::operations(),
         operations::docs::operations(),
     ]

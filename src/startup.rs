@@ -25,7 +25,7 @@ use crate::mail::Mail;
 use crate::security::passwords::{
     Algorithm, BreachedPasswords, HashSettings, PasswordPolicy, Passwords, PasswordsSettings,
 };
-use crate::security::{AccessTokenSettings, AccessTokens, KeyedDigest, Party, Sealer};
+use crate::security::{AccessTokenSettings, AccessTokens, KeyedDigest, Party, RetiredSchemes, Sealer};
 use crate::sessions::LastUses;
 
 /// Why Roster can't start. Its text is one line for an operator.
@@ -237,6 +237,7 @@ pub async fn open_state(
         keys: Arc::new(keys),
         tokens: Arc::new(AccessTokens::new(tokens, ambient.clone())),
         trail,
+        retired: Arc::new(retired(&config)),
         passwords,
         mail,
         is_https: config.server.public_url().starts_with("https:"),
@@ -274,6 +275,16 @@ pub fn cause_alone(error: ApiError) -> StartError {
         ApiError::Internal(cause) => start_error(cause),
         other => start_error(other),
     }
+}
+
+fn retired(config: &Config) -> RetiredSchemes {
+    let schemes = &config.password.retire_before;
+    RetiredSchemes::new(
+        schemes
+            .iter()
+            .map(|retired| (retired.scheme.clone(), retired.at()))
+            .collect(),
+    )
 }
 
 fn passwords(config: &Config, ambient: &Ambient) -> Result<Passwords, StartError> {

@@ -98,7 +98,7 @@ impl<'a> EventResponse<'a> {
     }
 
     /// As its subject sees it: where another user has done it, from where is that user's business.
-    fn for_subject(entry: &'a Entry) -> Result<Self, ApiError> {
+    pub fn for_subject(entry: &'a Entry) -> Result<Self, ApiError> {
         let mut event = Self::of(entry)?;
         if entry.actor.is_some() && entry.actor != entry.subject {
             event.ip = None;

@@ -6,5 +6,6 @@ mod model;
 pub mod service;
 mod store;
 
-pub use model::{AuditEvent, Broken, Trail, Verdict};
+pub use model::{AuditEvent, Broken, Entry, EventFilter, Trail, Verdict};
+pub use service::list;
 pub use store::record;

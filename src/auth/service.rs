@@ -119,6 +119,7 @@ async fn try_password(
         let found = find(state, &attempt).await?;
         let id = found.as_ref().map(|account| account.user_id);
         let stored = found.as_ref().and_then(|account| account.password_hash.clone());
+        let stored = state.retired.filter(stored, state.ambient.now());
         // No database connection is held while hashing.
         let verified = state
             .passwords

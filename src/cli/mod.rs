@@ -10,6 +10,7 @@ mod mail;
 mod migrate;
 mod output;
 mod serve;
+mod transfer;
 mod users;
 
 use std::path::PathBuf;

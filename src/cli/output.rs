@@ -129,6 +129,13 @@ impl Progress {
     /// How many signs wide a full bar is.
     const WIDTH: u64 = 30;
 
+    /// Makes room for a line of somebody else.
+    pub(super) fn clear(&mut self) {
+        if self.is_shown && self.shown_at.take().is_some() {
+            let _ = write!(io::stderr().lock(), "\r\x1b[K");
+        }
+    }
+
     /// So much more is done.
     pub(super) fn step(&mut self, by: u64) {
         self.done += by;
@@ -153,8 +160,6 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.is_shown && self.shown_at.is_some() {
-            let _ = write!(io::stderr().lock(), "\r\x1b[K");
-        }
+        self.clear();
     }
 }

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::Context;
 use super::output::{confirm, print, table};
+use super::transfer::{self, ExportArguments, ImportArguments};
 use crate::app::AppState;
 use crate::domain::{
     Actor, EmailAddress, Metadata, Origin, Password, PasswordLength, Precondition, Role, UserId, UserStatus,
@@ -76,6 +77,12 @@ pub(super) enum Command {
         /// The e-mail address
         email: EmailArgument,
     },
+    /// Show how many accounts have their passwords hashed how
+    Schemes,
+    /// Take over accounts, with their password hashes as they are
+    Import(ImportArguments),
+    /// Print every account as a line of JSON, in the form that `users import --from roster` takes
+    Export(ExportArguments),
     /// Remove an account and all that hangs on it, for good
     Delete {
         /// The e-mail address
@@ -254,6 +261,9 @@ async fn run_on(context: &Context, state: &AppState, command: Command) -> Result
                 .map_err(start_error)?;
             context.output.done(&format!("{} is enabled", user.email))
         }
+        Command::Schemes => transfer::schemes(context, state).await,
+        Command::Import(arguments) => transfer::import(context, state, arguments).await,
+        Command::Export(arguments) => transfer::export(state, arguments).await,
         Command::Delete { email, yes } => {
             let user = find(state, &email).await?;
             confirm(

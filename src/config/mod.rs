@@ -44,7 +44,7 @@ pub use fault::{Fault, Faults};
 pub use limits::LimitsConfig;
 pub use mail::{MailConfig, MailLinks, SmtpTls, SmtpUrl, TOKEN};
 pub use network::Network;
-pub use password::{PasswordAlgorithm, PasswordConfig};
+pub use password::{PasswordAlgorithm, PasswordConfig, RetiredScheme};
 pub use security::{SecretKey, SecurityConfig};
 pub use server::{CorsConfig, DocsConfig, LogConfig, LogFormat, ServerConfig};
 pub use sources::Sources;

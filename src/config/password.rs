@@ -1,6 +1,10 @@
 //! The `password` section: which passwords are taken, and how they are hashed.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
 use super::layer::Form;
 use super::reader::{Choice, Reader, Row};
@@ -18,6 +22,67 @@ pub enum PasswordAlgorithm {
 
 impl Choice for PasswordAlgorithm {
     const NAMES: &'static [(&'static str, Self)] = &[("bcrypt", Self::Bcrypt), ("argon2id", Self::Argon2id)];
+}
+
+/// A hash scheme that is given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetiredScheme {
+    /// Its name, as in the list of schemes.
+    pub scheme: String,
+    /// The day, in UTC, from whose beginning on nobody can sign in with it.
+    pub from: NaiveDate,
+}
+
+impl RetiredScheme {
+    /// The names that hash schemes have.
+    const NAMES: [&'static str; 15] = [
+        "argon2d",
+        "argon2i",
+        "argon2id",
+        "bcrypt",
+        "bcrypt-sha256",
+        "firebase-scrypt",
+        "pbkdf2-sha1",
+        "pbkdf2-sha256",
+        "pbkdf2-sha512",
+        "scrypt",
+        "sha256-crypt",
+        "sha512-crypt",
+        "ssha",
+        "ssha256",
+        "ssha512",
+    ];
+
+    /// The moment from which on it is out of use.
+    #[must_use]
+    pub fn at(&self) -> DateTime<Utc> {
+        self.from.and_time(NaiveTime::MIN).and_utc()
+    }
+}
+
+impl FromStr for RetiredScheme {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (scheme, day) = text
+            .split_once('=')
+            .ok_or_else(|| format!("{text:?} isn't SCHEME=DATE"))?;
+        if !Self::NAMES.contains(&scheme) {
+            return Err(format!("{scheme:?} is no hash scheme"));
+        }
+        let from = NaiveDate::parse_from_str(day, "%Y-%m-%d")
+            .ok()
+            .filter(|from| from.to_string() == day)
+            .ok_or_else(|| format!("{day:?} is no date"))?;
+        let scheme = scheme.to_owned();
+        Ok(Self { scheme, from })
+    }
+}
+
+impl fmt::Display for RetiredScheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.scheme, self.from)
+    }
 }
 
 /// The `password` section.
@@ -43,6 +108,8 @@ pub struct PasswordConfig {
     pub hashing_threads: usize,
     /// Milliseconds that a request waits for a hashing thread; 0 for not at all.
     pub hashing_max_wait_ms: u32,
+    /// Hash schemes that are given up.
+    pub retire_before: Vec<RetiredScheme>,
 }
 
 impl PasswordConfig {
@@ -112,6 +179,15 @@ impl PasswordConfig {
                 2000,
                 0..=60_000,
                 "Milliseconds that a request waits for a hashing thread before it gets 503",
+            ),
+            retire_before: r.list(
+                "password.retire_before",
+                &format!(
+                    "a list of SCHEME=DATE such as ssha=2027-01-31; a scheme is one of {}",
+                    RetiredScheme::NAMES.join(", ")
+                ),
+                "Hash schemes that nobody signs in with from a day on; who has such a hash needs a reset",
+                str::parse,
             ),
         }
     }

@@ -22,6 +22,8 @@ pub struct ServerConfig {
     pub public_url: Option<String>,
     /// Largest request body, in bytes.
     pub max_body_bytes: usize,
+    /// The largest file that can be imported over HTTP, in bytes.
+    pub max_import_bytes: usize,
     /// Seconds that requests in flight get to finish after a signal; 0 ends them at once.
     pub shutdown_timeout_seconds: u16,
     /// Seconds within which a request's head must have arrived.
@@ -75,6 +77,12 @@ impl ServerConfig {
                 65_536,
                 1024..=16_777_216,
                 "Largest request body in bytes",
+            ),
+            max_import_bytes: r.number(
+                "server.max_import_bytes",
+                104_857_600,
+                1024..=1_099_511_627_776,
+                "The largest file of users that is taken over HTTP, in bytes; the command line takes any",
             ),
             shutdown_timeout_seconds: r.number(
                 "server.shutdown_timeout_seconds",

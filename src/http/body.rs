@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt as _;
 use percent_encoding::percent_decode;
@@ -82,17 +82,7 @@ pub(super) fn media_type(headers: &HeaderMap, takes_form: bool) -> Result<MediaT
     let (Some(value), None, false) = (values.next(), values.next(), is_encoded) else {
         return Err(refused());
     };
-    let mut parts = value.to_str().map_err(|_| refused())?.split(';').map(str::trim);
-    let essence = parts.next().unwrap_or_default();
-    let only_utf8 = parts.all(|parameter| {
-        parameter.split_once('=').is_some_and(|(name, value)| {
-            name.trim().eq_ignore_ascii_case("charset")
-                && value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-        })
-    });
-    if !only_utf8 {
-        return Err(refused());
-    }
+    let essence = utf8_essence(value).ok_or_else(refused)?;
     if essence.eq_ignore_ascii_case("application/json") {
         Ok(MediaType::Json)
     } else if takes_form && essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
@@ -100,6 +90,19 @@ pub(super) fn media_type(headers: &HeaderMap, takes_form: bool) -> Result<MediaT
     } else {
         Err(refused())
     }
+}
+
+/// A media type without its parameters, of which there may be none but UTF-8.
+pub(super) fn utf8_essence(media_type: &HeaderValue) -> Option<&str> {
+    let mut parts = media_type.to_str().ok()?.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let only_utf8 = parts.all(|parameter| {
+        parameter.split_once('=').is_some_and(|(name, value)| {
+            name.trim().eq_ignore_ascii_case("charset")
+                && value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        })
+    });
+    only_utf8.then_some(essence)
 }
 
 /// Reads the body, within its limits of size and time. actix has a time-out for the head of a request and none for

@@ -23,4 +23,5 @@ pub mod problem;
 pub mod query;
 pub mod rate_limit;
 pub mod refresh_cookie;
+pub mod upload;
 pub mod wire;

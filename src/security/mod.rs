@@ -6,6 +6,7 @@ mod keyed_digest;
 mod mail_code;
 mod opaque;
 pub mod passwords;
+mod retired;
 mod seal;
 mod signing_key;
 
@@ -16,5 +17,6 @@ pub use access_token::{
 pub use keyed_digest::KeyedDigest;
 pub use mail_code::{MailKeys, MailSecret, TypedCode};
 pub use opaque::{ClientSecret, MailToken, RefreshToken, SecretDigest};
+pub use retired::RetiredSchemes;
 pub use seal::{Sealer, Unsealable};
 pub use signing_key::{KeyFault, KeyRing, KeyState, NewSigningKey, StoredSigningKey};

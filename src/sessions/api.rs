@@ -57,7 +57,9 @@ pub struct SessionResponse<'a> {
 }
 
 impl<'a> SessionResponse<'a> {
-    fn of(session: &'a Session, asking: SessionId) -> Self {
+    /// As the session that asks sees it.
+    #[must_use]
+    pub fn of(session: &'a Session, asking: SessionId) -> Self {
         Self {
             id: session.id.get(),
             created_at: session.created_at,

@@ -3,8 +3,11 @@
 //! [`sources`] turns bytes into [`UserRecord`]s, one at a time and whatever the size of the file. It knows no
 //! database: whether an address is taken is asked by whoever it hands the records to.
 
+pub mod api;
 mod model;
+pub mod service;
 pub mod sources;
+mod store;
 
 #[cfg(test)]
 mod tests;

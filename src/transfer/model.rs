@@ -138,3 +138,36 @@ impl fmt::Display for Refusal {
         write!(f, "{}: {}", self.member, self.detail)
     }
 }
+
+/// An account that is to be made of a record: what the source doesn't know is filled in.
+#[derive(Debug)]
+pub(super) struct NewRow {
+    /// Its id.
+    pub(super) id: UserId,
+    /// What the source says.
+    pub(super) record: UserRecord,
+    /// When things happened.
+    pub(super) times: Times,
+}
+
+/// Times that every account has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// When it was registered.
+    pub(super) created_at: DateTime<Utc>,
+    /// When it was changed last.
+    pub(super) updated_at: DateTime<Utc>,
+    /// When the password was chosen, where there is one.
+    pub(super) password_changed_at: Option<DateTime<Utc>>,
+}
+
+/// What became of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// An account was made of it.
+    Imported,
+    /// Its address has an account already, which stays as it is.
+    Existing,
+    /// Another account has its id.
+    IdTaken,
+}

@@ -38,3 +38,4 @@ mod profile;
 mod registration;
 mod sessions;
 mod stored_hashes;
+mod transfer;

@@ -340,6 +340,24 @@ pub(super) const CASES: &[Case] = &[
         &["0", "86401"],
     ),
     Case(
+        "password.retire_before",
+        Some(""),
+        &["ssha=2027-01-31", "bcrypt=2027-01-31,pbkdf2-sha1=2026-12-01"],
+        &[
+            "ssha",
+            "md5=2027-01-31",
+            "ssha=2027-02-30",
+            "ssha=2027-1-1",
+            "ssha=2027-01-31,",
+        ],
+    ),
+    Case(
+        "server.max_import_bytes",
+        Some("104857600"),
+        &["1024", "1099511627776"],
+        &["1023", "1099511627777"],
+    ),
+    Case(
         "audit.retention_days",
         Some("365"),
         &["0", "36500"],

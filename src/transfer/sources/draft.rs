@@ -8,9 +8,7 @@ use uuid::Uuid;
 
 use super::row::Row;
 use super::{Checks, Source, json};
-use crate::domain::{
-    DisplayName, EmailAddress, Locale, LocaleFault, Metadata, PasswordHash, Role, UserId, UserStatus,
-};
+use crate::domain::{DisplayName, EmailAddress, Locale, Metadata, PasswordHash, Role, UserId, UserStatus};
 use crate::transfer::model::{Refusal, UserRecord};
 
 /// The member of the metadata that keeps what a user's own metadata has under the name of the source.
@@ -132,7 +130,7 @@ impl Draft {
             display_name: DisplayName::parse(display_name)
                 .map_err(|fault| Refusal::new("display_name", fault.detail()))?,
             locale: Locale::parse(&self.locale.unwrap_or_default())
-                .map_err(|_| Refusal::new("locale", LocaleFault::detail()))?,
+                .map_err(|fault| Refusal::new("locale", fault.detail()))?,
             metadata,
             roles: self.roles.into_iter().collect(),
             status: self.status,

@@ -195,7 +195,7 @@ async fn confirm(
         .read(move |reader| async move { store::account_by_id(&reader, id).await })
         .await;
     let stored = match account.and_then(|account| account.ok_or(ApiError::InvalidToken)) {
-        Ok(account) => account.password_hash,
+        Ok(account) => state.retired.filter(account.password_hash, state.ambient.now()),
         Err(error) => return Limited::freely(Err(error)),
     };
     if !state.config.account.require_current_password {

@@ -4,6 +4,7 @@ mod audit;
 mod clients;
 mod keys;
 mod migrate;
+mod transfer;
 mod users;
 
 use serde_json::Value;
@@ -74,6 +75,9 @@ async fn a_wrong_use_ends_with_code_2_and_changes_nothing() {
         &["users", "set-password", "ada@example.com", PASSWORD],
         &["users", "list", "--status", "asleep"],
         &["users", "disable"],
+        &["users", "import", "users.jsonl"],
+        &["users", "import", "--from", "roster"],
+        &["users", "export", "users.jsonl"],
         &["keys", "retire"],
         &["clients", "create"],
         &["clients", "create", "two", "names"],

@@ -7,15 +7,10 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::server::{MailServer, PLAIN};
-use crate::support::{Installation, PASSWORD, on_both_databases};
+use crate::support::{Installation, PASSWORD, on_both_databases, rounds};
 
-/// How often the server is killed; `ROSTER_FAULTS_ROUNDS` says how often instead.
-fn rounds() -> usize {
-    let chosen = std::env::var_os("ROSTER_FAULTS_ROUNDS");
-    chosen
-        .and_then(|rounds| rounds.to_str()?.parse().ok())
-        .unwrap_or(12)
-}
+/// How often the server is killed.
+const ROUNDS: usize = 12;
 /// How many people register in each round.
 const PEOPLE: usize = 4;
 
@@ -36,7 +31,7 @@ mod stories {
             // What the dead had in hand is taken on again after this and ten seconds.
             .with("ROSTER__MAIL__TIMEOUT_SECONDS", "1");
         let mut promised = BTreeSet::new();
-        for round in 0..rounds() {
+        for round in 0..rounds(ROUNDS) {
             let server = installation.serve().await;
             let client = server.client();
             for person in 0..PEOPLE {

@@ -49,6 +49,14 @@ impl Installation {
         Some(installation)
     }
 
+    /// Another one of the same kind, with nothing in it.
+    pub async fn another(&self) -> Self {
+        match self.database {
+            Some(_) => Self::on_postgresql().await.expect("there is a server already"),
+            None => Self::new(),
+        }
+    }
+
     /// With a variable set, or set to something else.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());

@@ -30,6 +30,14 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 pub const SECRET: &str = "pQ3vVnJcW0xY2b7mZtE9sKfH1aRgUo8iLdXyN5wTq4M=";
 
 /// A story that has to come out the same on both databases.
+/// How often something is repeated that has rounds; `ROSTER_FAULTS_ROUNDS` says how often instead.
+pub fn rounds(usual: usize) -> usize {
+    let chosen = std::env::var_os("ROSTER_FAULTS_ROUNDS");
+    chosen
+        .and_then(|rounds| rounds.to_str()?.parse().ok())
+        .unwrap_or(usual)
+}
+
 macro_rules! on_both_databases {
     ($($name:ident)+) => {$(
         mod $name {

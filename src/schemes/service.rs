@@ -1,0 +1,68 @@
+//! Counting accounts by how their passwords are hashed.
+
+use std::collections::BTreeMap;
+
+use super::model::{Ledger, SchemeCount};
+use super::store;
+use crate::app::AppState;
+use crate::domain::PasswordHash;
+use crate::error::ApiError;
+use crate::security::passwords::StoredScheme;
+
+/// How many accounts are read at a time.
+const BATCH: u64 = 5000;
+
+/// Reads every account's hash and counts. It takes a second or two for a million accounts, which is the price of
+/// keeping nothing beside the hash that could say something else than it.
+///
+/// # Errors
+/// [`ApiError::DatabaseUnavailable`].
+pub async fn ledger(state: &AppState) -> Result<Ledger, ApiError> {
+    let mut counts: BTreeMap<(String, String), SchemeCount> = BTreeMap::new();
+    let mut ledger = Ledger::default();
+    let mut after = None;
+    loop {
+        let passwords = state
+            .db
+            .read(move |reader| async move { store::passwords(&reader, after, BATCH).await })
+            .await?;
+        let is_last = (passwords.len() as u64) < BATCH;
+        after = passwords.last().map(|password| password.user_id);
+        for password in passwords {
+            let Some(hash) = &password.hash else {
+                ledger.without_password += 1;
+                continue;
+            };
+            let (scheme, cost) = described(hash);
+            let count = counts
+                .entry((scheme.clone(), cost.clone()))
+                .or_insert_with(|| SchemeCount {
+                    retired_at: state.retired.at(&scheme),
+                    scheme,
+                    cost,
+                    accounts: 0,
+                    oldest_login_at: None,
+                    never_signed_in: 0,
+                });
+            count.accounts += 1;
+            match (password.last_login_at, count.oldest_login_at) {
+                (None, _) => count.never_signed_in += 1,
+                (Some(at), Some(oldest)) if at >= oldest => {}
+                (Some(at), _) => count.oldest_login_at = Some(at),
+            }
+        }
+        if is_last {
+            ledger.schemes = counts.into_values().collect();
+            return Ok(ledger);
+        }
+    }
+}
+
+/// A scheme's name and its cost.
+fn described(hash: &PasswordHash) -> (String, String) {
+    let text = StoredScheme::of(hash).map_or_else(|_| "unreadable".to_owned(), |scheme| scheme.to_string());
+    match text.split_once(' ') {
+        Some((scheme, cost)) => (scheme.to_owned(), cost.to_owned()),
+        None => (text, String::new()),
+    }
+}

@@ -1,0 +1,270 @@
+//! Moving users in: a file is read on a thread of its own, a batch ahead of the database.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::BufRead;
+use std::ops::ControlFlow;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
+
+use super::super::model::{NewRow, Outcome, Refusal, Times, UserRecord};
+use super::super::sources::{self, Checks, FirebaseConfig, ReadFault, Source};
+use super::super::store;
+use crate::app::AppState;
+use crate::audit::{self, AuditEvent};
+use crate::clock::Ambient;
+use crate::domain::{Actor, AuditAction, Origin, UserId};
+use crate::error::ApiError;
+
+/// How many rows go into one transaction: little enough to be done in a moment, so that a request that writes waits for
+/// no more than that.
+const BATCH: usize = 1000;
+/// How many batches are read ahead: with the one that is being written, all that is in memory.
+const AHEAD: usize = 1;
+
+/// What is moved in, and by whom.
+#[derive(Debug)]
+pub struct Import {
+    /// Where the file is from.
+    pub source: Source,
+    /// How Firebase has hashed, where it is from there.
+    pub firebase: Option<FirebaseConfig>,
+    /// Whether nothing is to be written.
+    pub is_dry_run: bool,
+    /// Who does it.
+    pub actor: Actor,
+    /// From where.
+    pub origin: Origin,
+}
+
+/// What became of the rows so far. The last three add up to the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Rows that were read.
+    pub read: u64,
+    /// Accounts that were made, or would be.
+    pub imported: u64,
+    /// Rows whose address has an account already: nothing was changed.
+    pub existing: u64,
+    /// Rows that can't be taken.
+    pub refused: u64,
+}
+
+/// Why an import didn't reach its end. What was imported before stays.
+#[derive(Debug)]
+pub enum ImportError {
+    /// The file can't be read on.
+    Read(ReadFault),
+    /// The database, or whoever is told of refused rows.
+    Failed(ApiError),
+}
+
+impl fmt::Display for ImportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(fault) => fault.fmt(f),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ImportError {}
+
+impl From<ApiError> for ImportError {
+    fn from(error: ApiError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+type ReadRow = (u64, Result<UserRecord, Refusal>);
+
+/// Makes an account for every row whose address has none. The same file again does nothing, so an import that was
+/// interrupted is gone on with by doing it again. `tell` hears of every batch: how far it has come, and which rows were
+/// refused, with their lines.
+///
+/// Each batch is a transaction with an audit row of its own; memory holds two batches, however long the file is.
+///
+/// # Errors
+/// [`ImportError`].
+pub async fn import(
+    state: &AppState,
+    mut import: Import,
+    input: impl BufRead + Send + 'static,
+    mut tell: impl FnMut(&Report, &[(u64, Refusal)]),
+) -> Result<Report, ImportError> {
+    let (batches, mut received) = mpsc::channel(AHEAD);
+    let checks = Checks::at(state.ambient.now());
+    let (source, firebase) = (import.source, import.firebase.take());
+    let reading =
+        tokio::task::spawn_blocking(move || read(source, firebase.as_ref(), &checks, input, &batches));
+    let mut report = Report::default();
+    // Digests of addresses and not the addresses: a million take 16 MiB.
+    let mut seen = Seen::default();
+    while let Some(batch) = received.recv().await {
+        report.read += batch.len() as u64;
+        let mut refused = Vec::new();
+        let mut rows = Vec::with_capacity(batch.len());
+        for (line, row) in batch {
+            match row {
+                Ok(record) => rows.push((line, record)),
+                Err(refusal) => refused.push((line, refusal)),
+            }
+        }
+        let lines: Vec<u64> = rows.iter().map(|(line, _)| *line).collect();
+        let rows: Vec<NewRow> = rows
+            .into_iter()
+            .map(|(_, record)| new_row(&state.ambient, record))
+            .collect();
+        let outcomes = if import.is_dry_run {
+            try_batch(state, rows, &mut seen).await?
+        } else {
+            write_batch(state, &import, rows).await?
+        };
+        for (line, outcome) in lines.into_iter().zip(outcomes) {
+            match outcome {
+                Outcome::Imported => report.imported += 1,
+                Outcome::Existing => report.existing += 1,
+                Outcome::IdTaken => {
+                    refused.push((line, Refusal::new("id", "is the id of another account")));
+                }
+            }
+        }
+        refused.sort_by_key(|(line, _)| *line);
+        report.refused += refused.len() as u64;
+        tell(&report, &refused);
+    }
+    match reading.await {
+        Ok(Ok(())) => Ok(report),
+        Ok(Err(fault)) => Err(ImportError::Read(fault)),
+        Err(ended) => Err(ApiError::internal(ended).into()),
+    }
+}
+
+/// Reads the file into batches, until nobody takes them any more.
+fn read(
+    source: Source,
+    firebase: Option<&FirebaseConfig>,
+    checks: &Checks,
+    input: impl BufRead,
+    batches: &mpsc::Sender<Vec<ReadRow>>,
+) -> Result<(), ReadFault> {
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut each = |line: u64, row: Result<UserRecord, Refusal>| {
+        batch.push((line, row));
+        if batch.len() < BATCH {
+            return ControlFlow::Continue(());
+        }
+        let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+        match batches.blocking_send(full) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    };
+    let ended = sources::read(source, firebase, checks, input, &mut each);
+    if !batch.is_empty() {
+        // Nobody takes them where the import has failed already.
+        let _ = batches.blocking_send(batch);
+    }
+    ended
+}
+
+/// Fills in what the source doesn't know.
+fn new_row(ambient: &Ambient, record: UserRecord) -> NewRow {
+    let now = ambient.now();
+    let created_at = record.created_at.unwrap_or(now);
+    NewRow {
+        id: record.id.unwrap_or_else(|| new_id(ambient, created_at)),
+        times: Times {
+            created_at,
+            updated_at: record.updated_at.unwrap_or(created_at),
+            password_changed_at: record
+                .password_changed_at
+                .or_else(|| record.password_hash.as_ref().map(|_| created_at)),
+        },
+        record,
+    }
+}
+
+/// Ids are in order of registration, also of one that was elsewhere.
+fn new_id(ambient: &Ambient, created_at: DateTime<Utc>) -> UserId {
+    let mut chance = [0; 10];
+    ambient.random.fill(&mut chance);
+    let milliseconds = u64::try_from(created_at.timestamp_millis()).unwrap_or_default();
+    UserId::new(uuid::Builder::from_unix_timestamp_millis(milliseconds, &chance).into_uuid())
+}
+
+async fn write_batch(state: &AppState, import: &Import, rows: Vec<NewRow>) -> Result<Vec<Outcome>, ApiError> {
+    let event = AuditEvent::success(
+        &state.trail,
+        AuditAction::UsersImported,
+        import.actor,
+        None,
+        &import.origin,
+    )
+    .with("source", import.source.as_str());
+    state
+        .db
+        .write(move |writer| async move {
+            let transaction = writer.begin().await?;
+            let outcomes = store::insert(&*transaction, rows).await?;
+            let imported = outcomes
+                .iter()
+                .filter(|outcome| **outcome == Outcome::Imported)
+                .count();
+            if imported > 0 {
+                audit::record(&*transaction, event.with("imported", imported)).await?;
+            }
+            transaction.commit().await?;
+            Ok(outcomes)
+        })
+        .await
+}
+
+/// Addresses and ids of rows that were met before, by a digest of each.
+#[derive(Default)]
+struct Seen {
+    hasher: RandomState,
+    digests: HashSet<u64>,
+}
+
+impl Seen {
+    /// Whether it is new.
+    fn insert(&mut self, name: impl std::hash::Hash) -> bool {
+        self.digests.insert(self.hasher.hash_one(name))
+    }
+}
+
+/// What would become of these rows.
+async fn try_batch(state: &AppState, rows: Vec<NewRow>, seen: &mut Seen) -> Result<Vec<Outcome>, ApiError> {
+    let names: Vec<(String, UserId)> = rows
+        .iter()
+        .map(|row| (row.record.email.as_str().to_owned(), row.id))
+        .collect();
+    let asked = names.clone();
+    let (emails, ids) = state
+        .db
+        .read(move |reader| {
+            let asked = asked.clone();
+            async move {
+                let emails: Vec<&str> = asked.iter().map(|(email, _)| email.as_str()).collect();
+                let ids: Vec<UserId> = asked.iter().map(|(_, id)| *id).collect();
+                store::present(&reader, &emails, &ids).await
+            }
+        })
+        .await?;
+    Ok(names
+        .into_iter()
+        .map(|(email, id)| {
+            let is_new = seen.insert(("email", &email));
+            if emails.contains(&email) || !is_new {
+                Outcome::Existing
+            } else if ids.contains(&id) || !seen.insert(("id", id)) {
+                Outcome::IdTaken
+            } else {
+                Outcome::Imported
+            }
+        })
+        .collect())
+}

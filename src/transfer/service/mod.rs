@@ -1,0 +1,9 @@
+//! Moving users in and out.
+
+mod export;
+mod import;
+mod own;
+
+pub use export::export;
+pub use import::{Import, ImportError, Report, import};
+pub use own::{OwnData, own_data};

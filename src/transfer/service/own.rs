@@ -1,0 +1,78 @@
+//! Everything that is held about somebody, for that person.
+
+use super::super::model::UserRecord;
+use super::super::store;
+use crate::app::AppState;
+use crate::audit::{self, AuditEvent, Entry, EventFilter};
+use crate::domain::{Actor, AuditAction, Origin, UserId};
+use crate::error::ApiError;
+use crate::sessions::{self, Session};
+
+/// How many rows are read at a time.
+const BATCH: u64 = 500;
+
+/// What is held about a user.
+#[derive(Debug)]
+pub struct OwnData {
+    /// The account; its hash is here and isn't told.
+    pub user: UserRecord,
+    /// Where the user is signed in.
+    pub sessions: Vec<Session>,
+    /// What was done to the account, the newest first.
+    pub events: Vec<Entry>,
+}
+
+/// Everything that is held about a user (GDPR, articles 15 and 20). That it was asked for is the newest event.
+///
+/// # Errors
+/// [`ApiError::DatabaseUnavailable`]; [`ApiError::InvalidToken`] where the account has gone meanwhile.
+pub async fn own_data(state: &AppState, id: UserId, origin: &Origin) -> Result<OwnData, ApiError> {
+    let event = AuditEvent::success(
+        &state.trail,
+        AuditAction::UserExported,
+        Actor::User(id),
+        Some(id),
+        origin,
+    );
+    state
+        .db
+        .write(move |writer| async move {
+            let transaction = writer.begin().await?;
+            audit::record(&*transaction, event).await?;
+            transaction.commit().await
+        })
+        .await?;
+    let user = state
+        .db
+        .read(move |reader| async move { store::export_one(&reader, id).await })
+        .await?
+        .ok_or(ApiError::InvalidToken)?;
+    let mut sessions = Vec::new();
+    loop {
+        let after = sessions.last().map(|session: &Session| session.id);
+        let page = sessions::list(state, id, after, BATCH).await?;
+        let is_last = (page.len() as u64) < BATCH;
+        sessions.extend(page);
+        if is_last {
+            break;
+        }
+    }
+    let filter = EventFilter {
+        subject: Some(id),
+        ..EventFilter::default()
+    };
+    let mut events = Vec::new();
+    loop {
+        let before = events.last().map(|entry: &Entry| entry.id);
+        let page = audit::list(state, filter.clone(), before, BATCH).await?;
+        let is_last = (page.len() as u64) < BATCH;
+        events.extend(page);
+        if is_last {
+            return Ok(OwnData {
+                user,
+                sessions,
+                events,
+            });
+        }
+    }
+}

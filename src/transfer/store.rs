@@ -1,0 +1,260 @@
+//! Users in the database, many at a time.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use entity::{user_roles, users};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, Statement, Value,
+};
+use uuid::Uuid;
+
+use super::model::{NewRow, Outcome, UserRecord};
+use crate::domain::{DisplayName, EmailAddress, Locale, Metadata, PasswordHash, Role, UserId, UserStatus};
+
+/// The columns of a new row, in the order of [`values`].
+const COLUMNS: [&str; 14] = [
+    "id",
+    "email",
+    "email_verified",
+    "pending_email",
+    "display_name",
+    "locale",
+    "metadata",
+    "status",
+    "password_hash",
+    "password_changed_at",
+    "revision",
+    "created_at",
+    "updated_at",
+    "last_login_at",
+];
+
+/// How many rows one statement has: the same text each time, which a database prepares once.
+const ROWS: usize = 250;
+
+fn values(row: NewRow) -> [Value; COLUMNS.len()] {
+    let NewRow { id, record, times } = row;
+    let time = |at: Option<DateTime<Utc>>| at.map(|at| at.fixed_offset());
+    [
+        id.get().into(),
+        record.email.as_str().into(),
+        record.email_verified.into(),
+        record.pending_email.map(|email| email.as_str().to_owned()).into(),
+        record.display_name.map(DisplayName::into_string).into(),
+        record.locale.map(Locale::into_string).into(),
+        record.metadata.as_json().into(),
+        record.status.as_str().into(),
+        record.password_hash.map(|hash| hash.expose().to_owned()).into(),
+        time(times.password_changed_at).into(),
+        1_i64.into(),
+        times.created_at.fixed_offset().into(),
+        times.updated_at.fixed_offset().into(),
+        time(record.last_login_at).into(),
+    ]
+}
+
+/// Adds accounts, apart from those whose address is there already, and says what became of each. The database decides
+/// what is there, as everywhere: a registration of the same moment may be faster.
+///
+/// # Errors
+/// The database's.
+pub async fn insert(connection: &impl ConnectionTrait, rows: Vec<NewRow>) -> Result<Vec<Outcome>, DbErr> {
+    let mut outcomes = Vec::with_capacity(rows.len());
+    let mut rows = rows;
+    while !rows.is_empty() {
+        let rest = rows.split_off(rows.len().min(ROWS));
+        outcomes.extend(insert_some(connection, rows).await?);
+        rows = rest;
+    }
+    Ok(outcomes)
+}
+
+async fn insert_some(connection: &impl ConnectionTrait, rows: Vec<NewRow>) -> Result<Vec<Outcome>, DbErr> {
+    let names: Vec<(UserId, String, Vec<Role>)> = rows
+        .iter()
+        .map(|row| {
+            (
+                row.id,
+                row.record.email.as_str().to_owned(),
+                row.record.roles.clone(),
+            )
+        })
+        .collect();
+    let sql = statement(rows.len());
+    let values: Vec<Value> = rows.into_iter().flat_map(values).collect();
+    let backend = connection.get_database_backend();
+    let inserted = connection
+        .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
+        .await?;
+    let inserted = inserted
+        .iter()
+        .map(|row| row.try_get_by_index(0))
+        .collect::<Result<HashSet<Uuid>, DbErr>>()?;
+
+    let roles: Vec<user_roles::ActiveModel> = names
+        .iter()
+        .filter(|(id, _, _)| inserted.contains(&id.get()))
+        .flat_map(|(id, _, roles)| {
+            roles.iter().map(|role| user_roles::ActiveModel {
+                user_id: Set(id.get()),
+                role: Set(role.as_str().to_owned()),
+            })
+        })
+        .collect();
+    if !roles.is_empty() {
+        user_roles::Entity::insert_many(roles)
+            .exec_without_returning(connection)
+            .await?;
+    }
+    let left_out: Vec<&str> = names
+        .iter()
+        .filter(|(id, _, _)| !inserted.contains(&id.get()))
+        .map(|(_, email, _)| email.as_str())
+        .collect();
+    let existing = present(connection, &left_out, &[]).await?.0;
+    // An id that stands twice in a batch: the first row has it.
+    let mut given = HashSet::new();
+    Ok(names
+        .into_iter()
+        .map(|(id, email, _)| {
+            if inserted.contains(&id.get()) && given.insert(id) {
+                Outcome::Imported
+            } else if existing.contains(&email) {
+                Outcome::Existing
+            } else {
+                Outcome::IdTaken
+            }
+        })
+        .collect())
+}
+
+fn statement(rows: usize) -> String {
+    let row = |number: usize| {
+        let places: Vec<String> = (1..=COLUMNS.len())
+            .map(|place| format!("${}", number * COLUMNS.len() + place))
+            .collect();
+        format!("({})", places.join(", "))
+    };
+    let rows: Vec<String> = (0..rows).map(row).collect();
+    format!(
+        "INSERT INTO users ({}) VALUES {} ON CONFLICT DO NOTHING RETURNING id",
+        COLUMNS.join(", "),
+        rows.join(", ")
+    )
+}
+
+/// Which of these addresses and ids accounts have.
+///
+/// # Errors
+/// The database's.
+pub async fn present(
+    connection: &impl ConnectionTrait,
+    emails: &[&str],
+    ids: &[UserId],
+) -> Result<(HashSet<String>, HashSet<UserId>), DbErr> {
+    let mut found = HashSet::new();
+    for some in emails.chunks(ROWS) {
+        let emails: Vec<String> = users::Entity::find()
+            .select_only()
+            .column(users::Column::Email)
+            .filter(users::Column::Email.is_in(some.iter().copied()))
+            .into_tuple()
+            .all(connection)
+            .await?;
+        found.extend(emails);
+    }
+    let mut found_ids = HashSet::new();
+    for some in ids.chunks(ROWS) {
+        let ids: Vec<Uuid> = users::Entity::find()
+            .select_only()
+            .column(users::Column::Id)
+            .filter(users::Column::Id.is_in(some.iter().map(|id| id.get())))
+            .into_tuple()
+            .all(connection)
+            .await?;
+        found_ids.extend(ids.into_iter().map(UserId::new));
+    }
+    Ok((found, found_ids))
+}
+
+/// Users in the order of their ids, from after one of them on.
+///
+/// # Errors
+/// The database's; where a row holds what Roster never writes.
+pub async fn export(
+    connection: &impl ConnectionTrait,
+    after: Option<UserId>,
+    limit: u64,
+) -> Result<Vec<UserRecord>, DbErr> {
+    let mut query = users::Entity::find().order_by_asc(users::Column::Id).limit(limit);
+    if let Some(after) = after {
+        query = query.filter(users::Column::Id.gt(after.get()));
+    }
+    records(connection, query.all(connection).await?).await
+}
+
+/// One user.
+///
+/// # Errors
+/// As [`export`].
+pub async fn export_one(connection: &impl ConnectionTrait, id: UserId) -> Result<Option<UserRecord>, DbErr> {
+    let row = users::Entity::find_by_id(id.get()).one(connection).await?;
+    let found = records(connection, row.into_iter().collect()).await?;
+    Ok(found.into_iter().next())
+}
+
+async fn records(
+    connection: &impl ConnectionTrait,
+    rows: Vec<users::Model>,
+) -> Result<Vec<UserRecord>, DbErr> {
+    let mut roles: HashMap<Uuid, Vec<Role>> = HashMap::new();
+    let (Some(first), Some(last)) = (rows.first().map(|row| row.id), rows.last().map(|row| row.id)) else {
+        return Ok(Vec::new());
+    };
+    let found = user_roles::Entity::find()
+        .filter(user_roles::Column::UserId.gte(first))
+        .filter(user_roles::Column::UserId.lte(last))
+        .order_by_asc(user_roles::Column::Role)
+        .all(connection)
+        .await?;
+    for row in found {
+        let role = Role::parse(&row.role).map_err(|fault| unknown(row.user_id, &fault.to_string()))?;
+        roles.entry(row.user_id).or_default().push(role);
+    }
+    rows.into_iter()
+        .map(|row| {
+            let roles = roles.remove(&row.id).unwrap_or_default();
+            record(row, roles)
+        })
+        .collect()
+}
+
+fn record(row: users::Model, roles: Vec<Role>) -> Result<UserRecord, DbErr> {
+    let id = row.id;
+    let email = |text: &str| EmailAddress::parse(text).map_err(|fault| unknown(id, fault.detail()));
+    let time = |at: Option<DateTime<chrono::FixedOffset>>| at.map(|at| at.to_utc());
+    Ok(UserRecord {
+        id: Some(UserId::new(id)),
+        email: email(&row.email)?,
+        email_verified: row.email_verified,
+        pending_email: row.pending_email.as_deref().map(email).transpose()?,
+        display_name: DisplayName::parse(row.display_name.unwrap_or_default())
+            .map_err(|fault| unknown(id, fault.detail()))?,
+        locale: Locale::parse(&row.locale.unwrap_or_default())
+            .map_err(|fault| unknown(id, fault.detail()))?,
+        metadata: Metadata::from_stored(row.metadata),
+        roles,
+        status: UserStatus::from_name(&row.status).ok_or_else(|| unknown(id, "an unknown status"))?,
+        password_hash: row.password_hash.map(PasswordHash::from_stored),
+        created_at: Some(row.created_at.to_utc()),
+        updated_at: Some(row.updated_at.to_utc()),
+        last_login_at: time(row.last_login_at),
+        password_changed_at: time(row.password_changed_at),
+    })
+}
+
+fn unknown(id: Uuid, what: &str) -> DbErr {
+    DbErr::Type(format!("user {id} has a value that Roster doesn't write: {what}"))
+}

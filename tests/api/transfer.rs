@@ -1,0 +1,273 @@
+//! Moving users in over HTTP, taking one's own data along, and the list of hash schemes.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, OTHER_PASSWORD, PASSWORD, Stage, World, token};
+
+const LINES: &str = "application/x-ndjson";
+/// `PASSWORD`, as the bcrypt package of the Python Package Index hashes it:
+/// `bcrypt.hashpw(PASSWORD, bcrypt.gensalt(5))`.
+const BCRYPT: &str = "$2b$05$2Jokuqkns62loJysM0KLDecQuLloYy.h5VV1G0oCx9VHcvd7S.eVy";
+
+async fn import(world: &World, token: &str, query: &str, media_type: &str, body: &str) -> Answer {
+    world
+        .post(&format!("/admin/import{query}"))
+        .bearer(token)
+        .body(media_type, body.to_owned())
+        .await
+}
+
+async fn admin(world: &World) -> String {
+    let admin = world.admin().await;
+    world.sign_in(&admin).await
+}
+
+fn sums(report: &Value) -> [u64; 4] {
+    ["read", "imported", "existing", "refused"].map(|name| report[name].as_u64().unwrap())
+}
+
+scenario! {
+    async fn who_was_moved_in_signs_in_as_before_and_gets_a_hash_of_today(world: World) {
+        let token = admin(&world).await;
+        let line = json!({
+            "id": "0190a5d0-3c5e-7b2f-8a41-0d6f2b7c9e13",
+            "email": "Ada@Example.test",
+            "email_verified": true,
+            "display_name": "Ada",
+            "locale": "de-AT",
+            "metadata": {"plan": "pro"},
+            "roles": ["editor"],
+            "password_hash": BCRYPT,
+            "created_at": "2020-02-03T04:05:06.789Z",
+        });
+        let report = import(&world, &token, "", LINES, &format!("{line}\n")).await.expect(200).json().clone();
+        assert_eq!(sums(&report), [1, 1, 0, 0]);
+        assert_eq!(report["refusals"], json!([]));
+        let signed_in = world.log_in("ada@example.test", PASSWORD).await.expect(200).json().clone();
+        let profile = world.profile(signed_in["access_token"].as_str().unwrap()).await;
+        assert_eq!(profile["id"], line["id"]);
+        assert_eq!(profile["email"], "ada@example.test");
+        assert_eq!(profile["email_verified"], true);
+        assert_eq!(profile["locale"], "de-AT");
+        assert_eq!(profile["metadata"], line["metadata"]);
+        assert_eq!(profile["roles"], line["roles"]);
+        assert_eq!(profile["created_at"], line["created_at"]);
+        let rewritten = world.audit("user.sign_in").await;
+        assert!(rewritten.iter().any(|event| event.details.contains("\"rehashed\":true")));
+        let imported = world.only_audit("users.imported").await;
+        assert_eq!(imported.details, r#"{"imported":1,"source":"roster"}"#);
+        world.log_in("ada@example.test", OTHER_PASSWORD).await.expect(401);
+        world.log_in("ada@example.test", PASSWORD).await.expect(200);
+    }
+
+    async fn the_same_file_again_changes_nothing(world: World) {
+        let token = admin(&world).await;
+        let ben = world.register("ben").await;
+        let body = format!("{{\"email\": \"{}\", \"display_name\": \"Other\"}}\n{{\"email\": \"new@example.test\"}}\n", ben.email);
+        let first = import(&world, &token, "", LINES, &body).await.expect(200).json().clone();
+        assert_eq!(sums(&first), [2, 1, 1, 0]);
+        let again = import(&world, &token, "", LINES, &body).await.expect(200).json().clone();
+        assert_eq!(sums(&again), [2, 0, 2, 0]);
+        assert_eq!(world.user_row(&ben).await.display_name, None);
+        world.log_in(&ben.email, &ben.password).await.expect(200);
+    }
+
+    async fn bad_rows_are_named_and_the_rest_goes_on(world: World) {
+        let token = admin(&world).await;
+        let body = "{\"email\": \"one@example.test\"}\n\
+                    not json\n\
+                    {\"email\": \"not an address\"}\n\
+                    {\"email\": \"two@example.test\", \"is_admin\": true}\n\
+                    {\"email\": \"three@example.test\", \"password_hash\": \"plain text\"}\n\
+                    {\"email\": \"ONE@example.test\"}\n\
+                    {\"email\": \"four@example.test\"}\n";
+        let report = import(&world, &token, "", LINES, body).await.expect(200).json().clone();
+        assert_eq!(sums(&report), [7, 2, 1, 4]);
+        let named: Vec<(u64, &str)> = report["refusals"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| (row["line"].as_u64().unwrap(), row["member"].as_str().unwrap()))
+            .collect();
+        assert_eq!(named, [(2, "row"), (3, "email"), (4, "is_admin"), (5, "password_hash")]);
+        assert!(!report.to_string().contains("plain text"));
+    }
+
+    async fn an_id_of_somebody_else_is_refused(world: World) {
+        let token = admin(&world).await;
+        let ben = world.register("ben").await;
+        let body = format!("{{\"email\": \"other@example.test\", \"id\": \"{}\"}}\n", ben.id);
+        for query in ["?dry_run=true", ""] {
+            let report = import(&world, &token, query, LINES, &body).await.expect(200).json().clone();
+            assert_eq!(sums(&report), [1, 0, 0, 1]);
+            assert_eq!(report["refusals"][0]["member"], "id");
+        }
+        assert_eq!(world.count_users_of("other@example.test").await, 0);
+        assert_eq!(world.user_row(&ben).await.email, ben.email);
+    }
+
+    async fn a_dry_run_says_the_same_and_writes_nothing(world: World) {
+        let token = admin(&world).await;
+        let ben = world.register("ben").await;
+        let body = format!(
+            "{{\"email\": \"{}\"}}\n{{\"email\": \"a@example.test\"}}\n{{\"email\": \"A@example.test\"}}\nx\n",
+            ben.email
+        );
+        let before = world.count_users().await;
+        let tried = import(&world, &token, "?dry_run=true", LINES, &body).await.expect(200).json().clone();
+        assert_eq!(sums(&tried), [4, 1, 2, 1]);
+        assert_eq!(tried["dry_run"], true);
+        assert_eq!(world.count_users().await, before);
+        assert_eq!(world.audit("users.imported").await.len(), 0);
+        let done = import(&world, &token, "?dry_run=false", LINES, &body).await.expect(200).json().clone();
+        assert_eq!(sums(&done), sums(&tried));
+    }
+
+    async fn a_table_is_taken_by_its_type_or_by_name(world: World) {
+        let token = admin(&world).await;
+        let table = "email,display_name,roles\nada@example.test,\"Ada, Countess\",editor;author\n";
+        let report = import(&world, &token, "", "text/csv; charset=utf-8", table).await.expect(200).json().clone();
+        assert_eq!(sums(&report), [1, 1, 0, 0]);
+        let table = format!(
+            "id,email,hashed_password,is_active,is_superuser,is_verified\n\
+             0190a5d03c5e7b2f8a410d6f2b7c9e14,ben@example.test,{BCRYPT},true,true,true\n"
+        );
+        let report = import(&world, &token, "?from=fastapi-users", "text/csv", &table).await.expect(200).json().clone();
+        assert_eq!(sums(&report), [1, 1, 0, 0], "{report}");
+        let signed_in = world.log_in("ben@example.test", PASSWORD).await.expect(200).json().clone();
+        let profile = world.profile(signed_in["access_token"].as_str().unwrap()).await;
+        assert_eq!(profile["roles"], json!([]), "nobody is an admin for having been one elsewhere");
+    }
+
+    async fn what_is_no_import_is_refused(world: World) {
+        let token = admin(&world).await;
+        for query in ["?from=mysql", "?from=firebase", "?dry_run=yes", "?form=roster"] {
+            import(&world, &token, query, LINES, "").await.expect(422).problem("validation-failed");
+        }
+        for media_type in ["text/plain", "application/x-ndjson; charset=utf-16", "multipart/form-data"] {
+            import(&world, &token, "", media_type, "").await.expect(415);
+        }
+        let problem = import(&world, &token, "?from=roster", "text/csv", "email\na@example.test\n").await.expect(422);
+        assert!(problem.text().contains("JSON lines"), "{}", problem.text());
+        assert_eq!(world.count_users_of("a@example.test").await, 0);
+        let report = import(&world, &token, "", LINES, "").await.expect(200).json().clone();
+        assert_eq!(sums(&report), [0, 0, 0, 0]);
+    }
+
+    async fn only_an_admin_moves_anybody_in(world: World) {
+        let ada = world.register("ada").await;
+        let token = world.sign_in(&ada).await;
+        let body = "{\"email\": \"new@example.test\"}\n";
+        import(&world, &token, "", LINES, body).await.expect(403);
+        import(&world, &token, "?from=nothing", "text/plain", body).await.expect(403);
+        world.get("/admin/password-schemes").bearer(&token).await.expect(403);
+        assert_eq!(world.count_users_of("new@example.test").await, 0);
+    }
+
+    async fn a_file_may_be_larger_than_other_bodies_and_has_a_limit(stage: Stage) {
+        let world = World::with(&stage, |variables| {
+            variables.set("ROSTER__SERVER__MAX_BODY_BYTES", "1024");
+            variables.set("ROSTER__SERVER__MAX_IMPORT_BYTES", "200000");
+        })
+        .await;
+        let token = admin(&world).await;
+        let lines = |count: usize| -> String {
+            (0..count).map(|number| format!("{{\"email\": \"user-{number}@example.test\"}}\n")).collect()
+        };
+        let report = import(&world, &token, "", LINES, &lines(2500)).await.expect(200).json().clone();
+        assert_eq!(sums(&report), [2500, 2500, 0, 0]);
+        assert_eq!(world.count_users().await, 2501);
+        import(&world, &token, "", LINES, &lines(10_000)).await.expect(413).problem("payload-too-large");
+    }
+
+    async fn one_takes_along_all_that_is_held_about_oneself(world: World) {
+        let (ada, ben) = (world.register("ada").await, world.register("ben").await);
+        let token = world.sign_in(&ada).await;
+        world.sign_in(&ada).await;
+        world.sign_in(&ben).await;
+        world.log_in(&ada.email, OTHER_PASSWORD).await.expect(401);
+        let change = json!({"display_name": "Ada", "metadata": {"plan": "pro"}});
+        world.patch("/users/me").bearer(&token).json(&change).await.expect(200);
+        world.clock.advance(Duration::from_secs(1));
+        let all = world.get("/users/me/export").bearer(&token).await.expect(200).json().clone();
+        assert_eq!(all["user"]["email"], ada.email.as_str());
+        assert_eq!(all["user"]["metadata"], change["metadata"]);
+        assert_eq!(all["user"]["has_password"], true);
+        assert_eq!(all["sessions"].as_array().unwrap().len(), 2);
+        assert_eq!(all["sessions"].as_array().unwrap().iter().filter(|session| session["current"] == true).count(), 1);
+        let actions: Vec<&str> =
+            all["audit"].as_array().unwrap().iter().map(|event| event["action"].as_str().unwrap()).collect();
+        assert_eq!(actions.len(), 5, "{actions:?}");
+        assert_eq!(actions[0], "user.exported");
+        let text = all.to_string();
+        assert!(!text.contains(&ben.email) && !text.contains(&ben.id.to_string()));
+        assert!(!text.contains("$2b$"));
+    }
+
+    async fn the_schemes_of_all_hashes_are_counted(stage: Stage) {
+        let world = World::with(&stage, |variables| {
+            variables.set("ROSTER__PASSWORD__RETIRE_BEFORE", "argon2id=2031-06-01");
+        })
+        .await;
+        let token = admin(&world).await;
+        let (ada, ben, cyn) = (world.register("ada").await, world.register("ben").await, world.register("cyn").await);
+        world.put_hash(&ada, Some(BCRYPT)).await;
+        world.put_hash(&ben, None).await;
+        let long = "plum-orbit-canvas-47".repeat(4);
+        let dan = world.register_as("dan@example.test", &long).await;
+        world.put_hash(&cyn, Some("nonsense")).await;
+        world.sign_in(&dan).await;
+        let ledger = world.get("/admin/password-schemes").bearer(&token).await.expect(200).json().clone();
+        assert_eq!(ledger["without_password"], 1);
+        let rows: Vec<(&str, &str, u64, u64)> = ledger["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| {
+                (
+                    row["scheme"].as_str().unwrap(),
+                    row["cost"].as_str().unwrap(),
+                    row["accounts"].as_u64().unwrap(),
+                    row["never_signed_in"].as_u64().unwrap(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                ("argon2id", "m=64,t=1,p=1", 1, 0),
+                ("bcrypt", "cost=4", 1, 0),
+                ("bcrypt", "cost=5", 1, 1),
+                ("unreadable", "", 1, 1),
+            ]
+        );
+        assert_eq!(ledger["items"][0]["retired_at"], "2031-06-01T00:00:00Z");
+        assert_eq!(ledger["items"][1]["retired_at"], Value::Null);
+        assert_eq!(ledger["items"][2]["oldest_login_at"], Value::Null);
+    }
+
+    async fn a_retired_scheme_opens_nothing_from_its_day_on(stage: Stage) {
+        let world = World::with(&stage, |variables| {
+            variables.set("ROSTER__PASSWORD__RETIRE_BEFORE", "bcrypt=2031-05-07");
+            variables.set("ROSTER__PASSWORD__ALGORITHM", "argon2id");
+        })
+        .await;
+        // Her hash is rewritten on the day before, his isn't.
+        let ada = world.register_as("ada@example.test", PASSWORD).await;
+        let ben = world.register_as("ben@example.test", PASSWORD).await;
+        world.put_hash(&ada, Some(BCRYPT)).await;
+        world.put_hash(&ben, Some(BCRYPT)).await;
+        world.sign_in(&ada).await;
+        world.clock.advance(Duration::from_hours(24));
+        world.sign_in(&ada).await;
+        world.log_in(&ben.email, &ben.password).await.expect(401).problem("invalid-credentials");
+        // A new password is the way back in.
+        world.deliver().await;
+        let token = token(&world.forgot(&ben.email).await);
+        let reset = json!({"token": token, "password": OTHER_PASSWORD});
+        world.post("/reset-password").json(&reset).await.expect(204);
+        world.log_in(&ben.email, OTHER_PASSWORD).await.expect(200);
+    }
+}
