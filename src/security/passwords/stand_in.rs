@@ -6,8 +6,10 @@ use std::hint::black_box;
 
 use argon2::Params;
 
-use super::scheme::{BCRYPT_MAX_BYTES, HashFault, SALT_BYTES, Scheme, argon2id_digest, bcrypt_digest};
-use super::stored::{MAX_BCRYPT_COST, MIN_BCRYPT_COST, StoredHash};
+use super::scheme::{HashFault, SALT_BYTES, Scheme, argon2id_digest, bcrypt_digest};
+use super::stored::{
+    MAX_BCRYPT_COST, MIN_BCRYPT_COST, Pbkdf2Digest, ScryptCosts, ShaCryptVariant, StoredHash,
+};
 use super::work_memory::WorkMemory;
 use crate::domain::PasswordAttempt;
 
@@ -34,6 +36,38 @@ impl Work {
 
     fn of_argon2(memory_kib: u32, iterations: u32) -> Self {
         Self(u64::from(memory_kib).saturating_mul(u64::from(iterations)))
+    }
+
+    fn of_pbkdf2(digest: Pbkdf2Digest, rounds: u64) -> Self {
+        let per_thousand = match digest {
+            Pbkdf2Digest::Sha1 => 300,
+            Pbkdf2Digest::Sha256 => 400,
+            Pbkdf2Digest::Sha512 => 1000,
+        };
+        Self(rounds.saturating_mul(per_thousand) / 1000)
+    }
+
+    fn of_scrypt(costs: ScryptCosts) -> Self {
+        let ScryptCosts { log_n, r, p } = costs;
+        let blocks = (1_u64 << log_n.min(31)).saturating_mul(u64::from(r)) / 8;
+        Self(blocks.saturating_mul(u64::from(p)).saturating_mul(4))
+    }
+
+    /// Each round digests the password twice, nearly, and the last digest and most of the salt.
+    fn of_sha_crypt(variant: ShaCryptVariant, rounds: u32, password_bytes: usize) -> Self {
+        let (digest, block, per_thousand) = match variant {
+            ShaCryptVariant::Sha256 => (32, 64, 400),
+            ShaCryptVariant::Sha512 => (64, 128, 400),
+        };
+        let password_bytes = u64::try_from(password_bytes).unwrap_or(u64::MAX);
+        let bytes = password_bytes.saturating_mul(13) / 7 + digest + 8 + block / 8;
+        let blocks = bytes.div_ceil(block);
+        Self(
+            u64::from(rounds)
+                .saturating_mul(blocks)
+                .saturating_mul(per_thousand)
+                / 1000,
+        )
     }
 
     /// What hashing with a scheme costs.
@@ -120,10 +154,20 @@ pub(super) fn top_up(
 impl StoredHash {
     /// What [`StoredHash::matches`] costs with this attempt.
     pub(super) fn work(&self, attempt: &PasswordAttempt) -> Work {
+        if self.is_out_of_reach(attempt) {
+            return Work::NONE;
+        }
         match self {
-            Self::Bcrypt(_) if attempt.expose().len() > BCRYPT_MAX_BYTES => Work::NONE,
             Self::Bcrypt(stored) => Work::of_bcrypt(stored.cost),
             Self::Argon2(stored) => Work::of_argon2(stored.memory_kib, stored.iterations),
+            Self::Pbkdf2(stored) => Work::of_pbkdf2(stored.digest, stored.rounds()),
+            Self::Scrypt(stored) => Work::of_scrypt(stored.costs),
+            Self::Firebase(stored) => Work::of_scrypt(stored.costs),
+            Self::ShaCrypt(stored) => {
+                Work::of_sha_crypt(stored.variant, stored.rounds, attempt.expose().len())
+            }
+            // A microsecond or two.
+            Self::SaltedSha(_) => Work::NONE,
         }
     }
 }
