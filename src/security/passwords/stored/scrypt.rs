@@ -78,6 +78,16 @@ impl ScryptCosts {
         Ok(Self { log_n, r, p })
     }
 
+    /// What scrypt fills and reads: 128 bytes for each of N times r.
+    pub(in super::super) fn memory_bytes(self) -> usize {
+        let r = usize::try_from(self.r).unwrap_or(usize::MAX);
+        1_usize
+            .checked_shl(u32::from(self.log_n))
+            .unwrap_or(usize::MAX)
+            .saturating_mul(r)
+            .saturating_mul(128)
+    }
+
     /// N, r and p in decimal digits, N a power of two.
     fn parse(n: &str, r: &str, p: &str) -> Result<Self, UnreadableHash> {
         let n = decimal(n)?;
