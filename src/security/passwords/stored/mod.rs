@@ -39,6 +39,9 @@ const DIGEST_BYTES: RangeInclusive<usize> = 12..=128;
 /// all is refused.
 const SALT_BYTES: RangeInclusive<usize> = 1..=128;
 
+/// The digits of the largest number that fits.
+const LONGEST_NUMBER: usize = 10;
+
 /// passlib's base64: a dot in place of the plus, and no padding.
 const AB64: GeneralPurpose = GeneralPurpose::new(&AB64_ALPHABET, NO_PAD);
 const AB64_ALPHABET: Alphabet =
@@ -157,6 +160,10 @@ impl std::error::Error for UnreadableHash {}
 fn decimal(text: &str) -> Result<u32, UnreadableHash> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(UnreadableHash::Malformed);
+    }
+    // Zeros before a number would make a text of any length.
+    if text.len() > LONGEST_NUMBER {
+        return Err(UnreadableHash::TooCostly);
     }
     // Digits alone fail only by size.
     text.parse().map_err(|_| UnreadableHash::TooCostly)
