@@ -7,8 +7,9 @@
 use libfuzzer_sys::{Corpus, fuzz_target};
 use roster::domain::{DisplayName, EmailAddress, Password, PasswordAttempt, PasswordHash, PasswordLength};
 use roster::security::passwords::{
-    MAX_ARGON2_ITERATIONS, MAX_ARGON2_MEMORY_KIB, MAX_ARGON2_PARALLELISM, MAX_BCRYPT_COST, MIN_BCRYPT_COST,
-    PasswordContext, PasswordPolicy, StoredScheme, Weakness, WorkMemory, verify,
+    MAX_ARGON2_ITERATIONS, MAX_ARGON2_MEMORY_KIB, MAX_ARGON2_PARALLELISM, MAX_BCRYPT_COST, MAX_PBKDF2_ROUNDS,
+    MAX_SCRYPT_BLOCK, MAX_SCRYPT_MEMORY_KIB, MAX_SCRYPT_PARALLELISM, MAX_SHA_CRYPT_ROUNDS, MIN_BCRYPT_COST,
+    MIN_SHA_CRYPT_ROUNDS, PasswordContext, PasswordPolicy, StoredScheme, Weakness, WorkMemory, verify,
 };
 use unicode_normalization::UnicodeNormalization;
 
@@ -121,9 +122,12 @@ fn judgement(text: &str) {
 /// Bounded before anything is run; what is cheap enough is run, too, and lets in nobody but those it was made for.
 fn stored_hash(text: &str) {
     let hash = PasswordHash::from_stored(text.to_owned());
-    let is_cheap = match StoredScheme::of(&hash) {
-        Ok(StoredScheme::Bcrypt { cost }) => {
-            assert_eq!(text.len(), 60);
+    let scheme = StoredScheme::of(&hash);
+    // The longest is Firebase's, with keys and salts of 128 bytes each.
+    assert!(scheme.is_err() || text.len() < 1200);
+    let is_cheap = match scheme {
+        Ok(StoredScheme::Bcrypt { cost } | StoredScheme::BcryptSha256 { cost }) => {
+            assert!(text.len() >= 60 && text.len() <= "bcrypt_sha256$".len() + 60);
             assert!((MIN_BCRYPT_COST..=MAX_BCRYPT_COST).contains(&cost));
             cost == MIN_BCRYPT_COST
         }
@@ -133,12 +137,30 @@ fn stored_hash(text: &str) {
             iterations,
             parallelism,
         }) => {
-            assert!(text.starts_with(&format!("${variant}$")) && text.len() < 512);
+            assert!(text.contains(&format!("${variant}$")) && text.len() < 512);
             assert!((8 * parallelism..=MAX_ARGON2_MEMORY_KIB).contains(&memory_kib));
             assert!((1..=MAX_ARGON2_ITERATIONS).contains(&iterations));
             assert!((1..=MAX_ARGON2_PARALLELISM).contains(&parallelism));
             memory_kib <= 64 && iterations <= 2
         }
+        Ok(StoredScheme::Pbkdf2 { iterations, .. }) => {
+            assert!((1..=MAX_PBKDF2_ROUNDS).contains(&iterations));
+            iterations <= 1000
+        }
+        Ok(StoredScheme::Scrypt {
+            log_n,
+            block,
+            parallelism,
+        }) => {
+            assert!((1..=MAX_SCRYPT_PARALLELISM).contains(&parallelism));
+            scrypt_is_cheap(log_n, block) && parallelism <= 2
+        }
+        Ok(StoredScheme::FirebaseScrypt { log_n, block }) => scrypt_is_cheap(log_n, block),
+        Ok(StoredScheme::ShaCrypt { rounds, .. }) => {
+            assert!((MIN_SHA_CRYPT_ROUNDS..=MAX_SHA_CRYPT_ROUNDS).contains(&rounds));
+            rounds == MIN_SHA_CRYPT_ROUNDS
+        }
+        Ok(StoredScheme::SaltedSha { .. }) => true,
         Err(_) => {
             let attempt = PasswordAttempt::parse("x");
             assert!(verify(&hash, &attempt, &mut WorkMemory::new(0)).is_err());
@@ -150,4 +172,12 @@ fn stored_hash(text: &str) {
         let attempt = PasswordAttempt::parse("correct horse battery staple, not this one");
         assert_eq!(verify(&hash, &attempt, &mut WorkMemory::new(64)), Ok(false));
     }
+}
+
+/// Checks the bounds of scrypt's memory on the way.
+fn scrypt_is_cheap(log_n: u8, block: u32) -> bool {
+    assert!(log_n >= 1 && (1..=MAX_SCRYPT_BLOCK).contains(&block));
+    let memory_kib = (1_u64 << log_n) * u64::from(block) / 8;
+    assert!(memory_kib <= u64::from(MAX_SCRYPT_MEMORY_KIB));
+    memory_kib <= 64
 }

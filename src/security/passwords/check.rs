@@ -9,10 +9,13 @@
 //! | nothing, or nothing readable | today's hash, for nothing | today's hash, for nothing |
 //! | bcrypt | its own, then topped up | can't match: today's hash, for nothing |
 //! | argon2 | its own, then topped up | its own, then topped up |
+//! | another system's | its own, then topped up | its own, then topped up |
 //!
 //! With bcrypt preferred an attempt over 72 bytes thus costs one argon2id hash whatever is stored, which is what the
 //! only accounts that it could open have. *Topped up* means: where a hash cheaper than today's said no (an import
-//! with a lower cost, a long password's argon2id met by a short attempt), the missing work is done for nothing.
+//! with a lower cost, a long password's argon2id met by a short attempt, an LDAP digest of a microsecond), the missing work is
+//! done for nothing. Another system's work is counted by what it was measured to be; that is right within a few per cent
+//! of today's hash on machines like those it was measured on.
 //! Nothing is made in advance for this: a hash for nothing is computed with a fixed salt over the attempt, so the first
 //! unknown address costs what the thousandth does, and starting costs nothing.
 //!

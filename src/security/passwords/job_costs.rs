@@ -20,6 +20,8 @@ pub enum JobKind {
     CheckBcrypt,
     /// Compares an attempt at the cost of an argon2 hash.
     CheckArgon2,
+    /// Compares an attempt at the cost of another system's hash, whatever that is.
+    CheckForeign,
 }
 
 impl JobKind {
@@ -39,6 +41,7 @@ pub struct JobCosts {
     create: Duration,
     check_bcrypt: Duration,
     check_argon2: Duration,
+    check_foreign: Duration,
 }
 
 impl JobCosts {
@@ -49,6 +52,7 @@ impl JobCosts {
             create: cost,
             check_bcrypt: cost,
             check_argon2: cost,
+            check_foreign: cost,
         }
     }
 
@@ -68,6 +72,8 @@ impl JobCosts {
             create: time(settings.scheme_for(0)),
             check_bcrypt: bcrypt,
             check_argon2: argon2,
+            // From microseconds to seconds; most systems' own settings aim at what ours do.
+            check_foreign: bcrypt.max(argon2),
         }
     }
 
@@ -78,6 +84,7 @@ impl JobCosts {
             JobKind::Create => self.create,
             JobKind::CheckBcrypt => self.check_bcrypt,
             JobKind::CheckArgon2 => self.check_argon2,
+            JobKind::CheckForeign => self.check_foreign,
         }
     }
 
@@ -87,6 +94,7 @@ impl JobCosts {
             JobKind::Create => &mut self.create,
             JobKind::CheckBcrypt => &mut self.check_bcrypt,
             JobKind::CheckArgon2 => &mut self.check_argon2,
+            JobKind::CheckForeign => &mut self.check_foreign,
         };
         let kept = average.saturating_mul(SMOOTHING.saturating_sub(1));
         let sum = kept.saturating_add(took);

@@ -8,6 +8,7 @@ mod breached;
 mod check;
 mod common;
 mod estimate;
+mod foreign;
 mod job_costs;
 mod pool;
 mod scheme;
@@ -30,8 +31,9 @@ pub use self::job_costs::{JobCosts, JobKind};
 pub use self::pool::{HashingError, HashingPool, HashingPoolSettings, MonotonicClock};
 pub use self::scheme::{Algorithm, BCRYPT_MAX_BYTES, HashFault, HashSettings, SALT_BYTES, Scheme, verify};
 pub use self::stored::{
-    MAX_ARGON2_ITERATIONS, MAX_ARGON2_MEMORY_KIB, MAX_ARGON2_PARALLELISM, MAX_BCRYPT_COST, MIN_BCRYPT_COST,
-    StoredScheme, UnreadableHash,
+    MAX_ARGON2_ITERATIONS, MAX_ARGON2_MEMORY_KIB, MAX_ARGON2_PARALLELISM, MAX_BCRYPT_COST, MAX_PBKDF2_ROUNDS,
+    MAX_SCRYPT_BLOCK, MAX_SCRYPT_MEMORY_KIB, MAX_SCRYPT_PARALLELISM, MAX_SHA_CRYPT_ROUNDS, MIN_BCRYPT_COST,
+    MIN_SHA_CRYPT_ROUNDS, StoredScheme, UnreadableHash,
 };
 pub use self::strength::{PasswordContext, PasswordPolicy, Weakness, WeaknessKind};
 pub use self::work_memory::{OutOfMemory, WorkMemory};
@@ -140,8 +142,15 @@ impl Passwords {
     pub async fn matches(&self, password: Password, stored: PasswordHash) -> Result<bool, HashingError> {
         let attempt = PasswordAttempt::from(&password);
         let kind = match StoredScheme::of(&stored) {
-            Ok(StoredScheme::Bcrypt { .. }) => JobKind::CheckBcrypt,
+            Ok(StoredScheme::Bcrypt { .. } | StoredScheme::BcryptSha256 { .. }) => JobKind::CheckBcrypt,
             Ok(StoredScheme::Argon2 { .. }) => JobKind::CheckArgon2,
+            Ok(
+                StoredScheme::Pbkdf2 { .. }
+                | StoredScheme::Scrypt { .. }
+                | StoredScheme::FirebaseScrypt { .. }
+                | StoredScheme::ShaCrypt { .. }
+                | StoredScheme::SaltedSha { .. },
+            ) => JobKind::CheckForeign,
             Err(_) => return Ok(false),
         };
         let job = move |memory: &mut WorkMemory| verify(&stored, &attempt, memory);

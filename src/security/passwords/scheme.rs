@@ -10,8 +10,9 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::foreign::{SHA_CRYPT_MAX_BYTES, hexadecimal_sha256, sign_extended_key};
 use super::stored::{
-    MAX_ARGON2_ITERATIONS, MAX_ARGON2_MEMORY_KIB, MAX_BCRYPT_COST, MIN_BCRYPT_COST, StoredArgon2,
+    BcryptKey, MAX_ARGON2_ITERATIONS, MAX_ARGON2_MEMORY_KIB, MAX_BCRYPT_COST, MIN_BCRYPT_COST, StoredArgon2,
     StoredBcrypt, StoredHash, UnreadableHash,
 };
 use super::work_memory::{OutOfMemory, WorkMemory};
@@ -98,17 +99,21 @@ impl HashSettings {
         self.scheme_for(password.len()).hash(password, salt, memory)
     }
 
-    /// Whether a hash isn't what a password of so many bytes would get today: another algorithm, another cost, or a
-    /// salt or digest shorter than ours. One that can't be read is: `true`.
+    /// Whether a hash isn't what a password of so many bytes would get today: another algorithm, another cost, another
+    /// system's spelling, or a salt or digest shorter than ours. One that can't be read is: `true`.
     #[must_use]
     pub fn needs_rehash(&self, hash: &PasswordHash, password_bytes: usize) -> bool {
         let Ok(stored) = StoredHash::parse(hash) else {
             return true;
         };
+        // Django and LDAP put a name before hashes that are like ours.
+        if !hash.expose().starts_with('$') {
+            return true;
+        }
         match (stored, self.scheme_for(password_bytes)) {
             // $2a$, $2b$ and $2y$ are one algorithm as computed here.
             (StoredHash::Bcrypt(stored), Scheme::Bcrypt { cost }) => {
-                stored.sign_extended || stored.cost != cost
+                stored.key != BcryptKey::Password || stored.cost != cost
             }
             (
                 StoredHash::Argon2(stored),
@@ -189,7 +194,7 @@ impl Scheme {
 
 /// Compares an attempt with a stored hash, by the hash's own format and cost whatever is configured.
 ///
-/// An attempt over 72 bytes never matches a bcrypt hash. Ours are never made from such a password. A foreign one may
+/// An attempt over 72 bytes never matches a bcrypt hash of the password itself. Ours are never made from such a password. A foreign one may
 /// be, by a library that cut it; matching would then let in everybody who knows the first 72 bytes, also where the
 /// hash is of exactly these 72, so its owner has to reset the password instead. The answer comes at once: what it
 /// should cost is the caller's business, who knows what else would be tried.
@@ -211,19 +216,44 @@ impl StoredHash {
         attempt: &PasswordAttempt,
         memory: &mut WorkMemory,
     ) -> Result<bool, HashFault> {
+        if self.is_out_of_reach(attempt) {
+            return Ok(false);
+        }
+        let text = attempt.expose();
         let same = match self {
-            Self::Bcrypt(_) if attempt.expose().len() > BCRYPT_MAX_BYTES => false,
-            Self::Bcrypt(stored) => stored.matches(attempt.expose()),
-            Self::Argon2(stored) => stored.matches(attempt.expose(), memory)?,
+            Self::Bcrypt(stored) => stored.matches(text),
+            Self::Argon2(stored) => stored.matches(text, memory)?,
+            Self::Pbkdf2(stored) => stored.matches(text),
+            Self::Scrypt(stored) => stored.matches(text)?,
+            Self::Firebase(stored) => stored.matches(text)?,
+            Self::ShaCrypt(stored) => stored.matches(text)?,
+            Self::SaltedSha(stored) => stored.matches(text),
         };
         Ok(same && attempt.can_match())
+    }
+
+    /// Whether an attempt is longer than any password of this hash, so that nothing is computed for it.
+    pub(super) fn is_out_of_reach(&self, attempt: &PasswordAttempt) -> bool {
+        let longest = match self {
+            Self::Bcrypt(stored) if stored.key != BcryptKey::Sha256 => BCRYPT_MAX_BYTES,
+            Self::ShaCrypt(_) => SHA_CRYPT_MAX_BYTES,
+            _ => return false,
+        };
+        attempt.expose().len() > longest
     }
 }
 
 impl StoredBcrypt {
     fn matches(&self, attempt: &str) -> bool {
-        let digest = bcrypt_digest(attempt.as_bytes(), self.cost, self.salt);
-        bool::from(digest.ct_eq(&self.digest)) && (!self.sign_extended || attempt.is_ascii())
+        let attempt = attempt.as_bytes();
+        let digest = match self.key {
+            BcryptKey::Password => bcrypt_digest(attempt, self.cost, self.salt),
+            BcryptKey::SignExtended => {
+                bcrypt_digest(sign_extended_key(attempt).as_slice(), self.cost, self.salt)
+            }
+            BcryptKey::Sha256 => bcrypt_digest(hexadecimal_sha256(attempt).as_slice(), self.cost, self.salt),
+        };
+        bool::from(digest.ct_eq(&self.digest))
     }
 }
 
@@ -302,7 +332,7 @@ fn argon2(
 pub enum HashFault {
     /// The stored hash can't be verified against.
     Unreadable(UnreadableHash),
-    /// The system has no memory for argon2.
+    /// The system has no memory for argon2 or scrypt.
     OutOfMemory,
     /// A cost is outside of what the algorithm allows: the configuration let it through.
     Settings,
@@ -324,7 +354,7 @@ impl fmt::Display for HashFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable(fault) => fault.fmt(f),
-            Self::OutOfMemory => f.write_str("there is no memory for argon2"),
+            Self::OutOfMemory => f.write_str("there is no memory for hashing"),
             Self::Settings => f.write_str("the hashing parameters are out of range"),
         }
     }

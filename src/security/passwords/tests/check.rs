@@ -81,6 +81,36 @@ fn a_refusal_costs_the_same_whatever_is_stored() {
 }
 
 #[test]
+fn a_refusal_costs_the_same_for_another_systems_hash() {
+    let digest = |bytes: usize| "A".repeat((bytes * 8).div_ceil(6));
+    let hashes = |share: u32| {
+        [
+            format!("$pbkdf2-sha1$i={}$c2FsdA${}", 100_000 * share, digest(20)),
+            format!("$pbkdf2-sha256$i={}$c2FsdA${}", 50_000 * share, digest(64)),
+            format!("$pbkdf2-sha512$i={}$c2FsdA${}", 20_000 * share, digest(64)),
+            format!("$scrypt$ln=10,r=8,p={share}$c2FsdA${}", digest(32)),
+            format!("$5$rounds={}$saltstring${}.", 50_000 * share, ".".repeat(42)),
+            format!("$6$rounds={}$saltstring${}", 10_000 * share, ".".repeat(86)),
+            format!("{{SSHA}}{}", "AAAA".repeat(8)),
+            format!("bcrypt_sha256${}", bcrypt(3 + share)),
+        ]
+    };
+    let bcrypt = HashSettings::default();
+    for stored in hashes(1).iter().chain(&hashes(8)) {
+        let cost = cost(bcrypt, Some(stored), "short");
+        assert!((0.99..=1.0).contains(&cost), "{stored}: {cost}");
+    }
+    let argon2id = HashSettings {
+        preferred: Algorithm::Argon2id,
+        ..bcrypt
+    };
+    for stored in hashes(1) {
+        let cost = cost(argon2id, Some(&stored), "short");
+        assert!((0.99..=1.0).contains(&cost), "{stored}: {cost}");
+    }
+}
+
+#[test]
 fn a_refusal_costs_the_same_where_argon2id_is_preferred() {
     let settings = HashSettings {
         preferred: Algorithm::Argon2id,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::scheme::{Algorithm, HashSettings};
 use super::super::strength::{PasswordContext, PasswordPolicy, Weakness};
-use super::super::{Passwords, PasswordsSettings, Verified};
+use super::super::{JobCosts, JobKind, Passwords, PasswordsSettings, Verified};
 use super::{cheap, password, stored};
 use crate::clock::Random;
 use crate::domain::{PasswordAttempt, PasswordHash};
@@ -137,6 +137,23 @@ async fn the_new_password_can_be_compared_with_the_old() {
             .await
             .unwrap()
     );
+    let foreign = stored("{SSHA}ioukhXF2N2nw9EjRo89byVqi3fjcO8fY");
+    let chosen = password("correct horse");
+    assert!(passwords.matches(chosen, foreign.clone()).await.unwrap());
+    assert!(!passwords.matches(password(GOOD), foreign).await.unwrap());
+}
+
+#[test]
+fn another_systems_hashes_have_an_average_of_their_own() {
+    let second = Duration::from_secs(1);
+    let mut costs = JobCosts::all(Duration::ZERO);
+    costs.learn(JobKind::CheckForeign, second);
+    assert_eq!(costs.of(JobKind::CheckForeign), second / 4);
+    for kind in [JobKind::Create, JobKind::CheckBcrypt, JobKind::CheckArgon2] {
+        assert_eq!(costs.of(kind), Duration::ZERO);
+    }
+    let expected = JobCosts::expected(&cheap(Algorithm::Bcrypt));
+    assert!(expected.of(JobKind::CheckForeign) >= expected.of(JobKind::CheckBcrypt));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod breached;
 mod check;
 mod door;
+mod foreign;
 mod pool;
 mod scheme;
 mod strength;
