@@ -470,7 +470,9 @@ fn check_nothing_leaks(answer: &Answer) {
         text = text.replace(&*String::from_utf8_lossy(id.as_bytes()), "");
     }
     for never in NEVER {
-        assert!(is_script || !text.contains(never), "{never}: {answer}");
+        // An import names the members that a row may have.
+        let is_name = never == "password_hash" && answer.path.starts_with("/admin/import");
+        assert!(is_script || is_name || !text.contains(never), "{never}: {answer}");
     }
     if answer.status >= 400 {
         let text = text.to_lowercase();
