@@ -26,6 +26,7 @@ use crate::security::passwords::{
 };
 use crate::security::{AccessTokenSettings, AccessTokens, KeyedDigest, Party, Sealer};
 use crate::sessions::LastUses;
+use crate::users::Repeats;
 
 /// Why Roster can't start. Its text is one line for an operator.
 #[derive(Debug)]
@@ -210,9 +211,11 @@ pub async fn open_state(
         let keys = maker.open(sealer(secret)?).await.map_err(cause_alone)?;
         let digests = KeyedDigest::new(secret.expose(), "limits").map_err(start_error)?;
         let mail = Mail::open(&config, secret).map_err(start_error)?;
-        Ok::<_, StartError>((passwords, keys, Limits::new(digests), mail))
+        let repeats = KeyedDigest::new(secret.expose(), "idempotency").map_err(start_error)?;
+        let repeats = Repeats::new(repeats);
+        Ok::<_, StartError>((passwords, keys, Limits::new(digests), mail, repeats))
     };
-    let (passwords, keys, limits, mail) = match opened.await {
+    let (passwords, keys, limits, mail, repeats) = match opened.await {
         Ok(opened) => opened,
         Err(error) => {
             db.close().await;
@@ -242,6 +245,7 @@ pub async fn open_state(
         db,
         last_uses: Arc::new(LastUses::default()),
         limits: Arc::new(limits),
+        repeats: Arc::new(repeats),
         refusals: Arc::new(RefusalLog::default()),
         lifecycle: Arc::new(Lifecycle::default()),
     })

@@ -295,7 +295,7 @@ async fn register(
     origin: RequestOrigin,
     body: Parsed<NewUser>,
 ) -> Result<HttpResponse, ApiError> {
-    let registered = service::register(AppState::of(&request)?, body.0, origin.0).await;
+    let registered = service::register(AppState::of(&request)?, body.0, origin.0, None).await;
     match rate_limit::told(&request, registered)? {
         Registered::Account(user) => {
             let mut response = HttpResponse::Created();
