@@ -28,23 +28,12 @@ pub struct PageRequest {
 
 impl FromMembers for PageRequest {
     fn from_members(members: &mut Members, _: &Config) -> Option<Self> {
-        let limit = match members.string("limit").map(|text| parse_limit(&text)) {
-            None => Some(DEFAULT_LIMIT),
-            Some(Some(limit)) => Some(limit),
-            Some(None) => {
-                members.fault("limit", "out_of_range", "must be a whole number from 1 to 200");
-                None
-            }
-        };
+        let limit = take_limit(members);
         let after = match members.string("cursor").map(|text| parse_cursor(&text)) {
             None => Some(None),
             Some(Some(id)) => Some(Some(id)),
             Some(None) => {
-                members.fault(
-                    "cursor",
-                    "invalid",
-                    "must be the next_cursor of a page of this list",
-                );
+                foreign_cursor(members);
                 None
             }
         };
@@ -53,6 +42,51 @@ impl FromMembers for PageRequest {
             after: after?,
         })
     }
+}
+
+/// Takes `limit`, or what it is where nothing is said.
+pub fn take_limit(members: &mut Members) -> Option<u64> {
+    match members.string("limit").map(|text| parse_limit(&text)) {
+        None => Some(DEFAULT_LIMIT),
+        Some(Some(limit)) => Some(limit),
+        Some(None) => {
+            members.fault("limit", "out_of_range", "must be a whole number from 1 to 200");
+            None
+        }
+    }
+}
+
+/// Notes that `cursor` isn't one of this list.
+pub fn foreign_cursor(members: &mut Members) {
+    let detail = "must be the next_cursor of a page of this list";
+    members.fault("cursor", "invalid", detail);
+}
+
+/// A cursor of another kind than that of ids: its kind, and what leads back to a place.
+#[must_use]
+pub fn cursor_of(kind: u8, place: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode([&[kind], place].concat())
+}
+
+/// Reads what [`cursor_of`] wrote.
+#[must_use]
+pub fn read_cursor(text: &str) -> Option<(u8, Vec<u8>)> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+    let (kind, place) = bytes.split_first()?;
+    Some((*kind, place.to_vec()))
+}
+
+/// Answers with a page, and with a `Link` to the next one (RFC 8288): the same target with another cursor.
+#[must_use]
+pub fn answer(target: &str, next_cursor: Option<&str>, page: &impl Serialize) -> HttpResponse {
+    let mut response: HttpResponseBuilder = HttpResponse::Ok();
+    if let Some(cursor) = next_cursor {
+        let link = format!("<{target}cursor={cursor}>; rel=\"next\"");
+        if let Ok(link) = HeaderValue::from_str(&link) {
+            response.insert_header((LINK, link));
+        }
+    }
+    response.json(page)
 }
 
 pub(super) fn parse_limit(text: &str) -> Option<u64> {
@@ -89,14 +123,7 @@ impl PageRequest {
     /// Answers with a page, and with a `Link` to the next one (RFC 8288) at the same path.
     #[must_use]
     pub fn answer(&self, path: &str, next_cursor: Option<&str>, page: &impl Serialize) -> HttpResponse {
-        let mut response: HttpResponseBuilder = HttpResponse::Ok();
-        if let Some(cursor) = next_cursor {
-            let link = format!("<{path}?limit={}&cursor={cursor}>; rel=\"next\"", self.limit);
-            if let Ok(link) = HeaderValue::from_str(&link) {
-                response.insert_header((LINK, link));
-            }
-        }
-        response.json(page)
+        answer(&format!("{path}?limit={}&", self.limit), next_cursor, page)
     }
 }
 

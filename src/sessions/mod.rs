@@ -11,5 +11,6 @@ mod store;
 pub use model::{IssuedTokens, NewSession};
 pub use service::{LastUses, end_of_access_token, end_of_token, issue, new_session, refresh};
 pub use store::{
-    count_sessions, end_oldest, end_sessions, end_sessions_except, insert_session, renew_session, session_lives,
+    count_sessions, end_oldest, end_sessions, end_sessions_except, insert_session, renew_session,
+    session_lives,
 };

@@ -129,6 +129,20 @@ pub async fn end(
         .await
 }
 
+/// Whether there is such an account at all.
+///
+/// # Errors
+/// [`ApiError::NotFound`] where there isn't.
+pub async fn check_account(state: &AppState, user_id: UserId) -> Result<(), ApiError> {
+    let found = state
+        .db
+        .read(move |reader| async move { users::user_by_id(&reader, user_id).await })
+        .await?;
+    found
+        .map(|_| ())
+        .ok_or_else(|| ApiError::NotFound("There is no such account.".into()))
+}
+
 /// Ends every session of somebody else's account.
 ///
 /// # Errors

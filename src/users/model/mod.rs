@@ -11,7 +11,8 @@ use crate::domain::{
 };
 
 pub use administration::{
-    AccountChanges, AdminUser, Answer, Found, Hit, NewAccount, Position, Remembered, SortColumn, UserSearch, UserSort,
+    AccountChanges, AdminUser, Answer, Found, Hit, NewAccount, Position, Remembered, SortColumn, UserSearch,
+    UserSort,
 };
 
 /// An account as it is stored, without its password's hash.

@@ -4,7 +4,8 @@ use crate::app::AppState;
 use crate::audit::{self, AuditEvent};
 use crate::db::Transaction;
 use crate::domain::{
-    Actor, AuditAction, Change, EmailAddress, Origin, Password, PasswordHash, Precondition, Role, UserId, UserStatus,
+    Actor, AuditAction, Change, DisplayName, EmailAddress, Origin, Password, PasswordHash, Precondition,
+    Role, UserId, UserStatus,
 };
 use crate::error::ApiError;
 use crate::limits;
@@ -70,8 +71,7 @@ pub async fn create_account(
         mail,
         repeat,
     };
-    let user = make(state, making, Actor::User(admin), origin).await?;
-    administered(state, user.id).await
+    make(state, making, Actor::User(admin), origin).await
 }
 
 /// Changes what is named of an account, all of it or nothing. Another password or status ends the account's sessions.
@@ -164,10 +164,12 @@ async fn hash_in_context(
     password: Password,
     before: &User,
     email: Option<&EmailAddress>,
-    display_name: &Change<crate::domain::DisplayName>,
+    display_name: &Change<DisplayName>,
 ) -> Result<PasswordHash, ApiError> {
     let context = PasswordContext {
-        email: email.map_or(before.email.as_str(), EmailAddress::as_str).to_owned(),
+        email: email
+            .map_or(before.email.as_str(), EmailAddress::as_str)
+            .to_owned(),
         display_name: match display_name {
             Change::Keep => before.display_name.clone(),
             Change::Remove => None,
@@ -195,9 +197,7 @@ impl AccountChange {
         present: User,
     ) -> Result<bool, ApiError> {
         let (id, now) = (present.id, state.ambient.now());
-        let event = |action| {
-            AuditEvent::success(&state.ambient, action, self.actor, Some(id), &self.origin)
-        };
+        let event = |action| AuditEvent::success(&state.ambient, action, self.actor, Some(id), &self.origin);
         let mail = |kind, to: &str| mail::compose(state, kind, Some(id), to);
         let mut row = self.row;
         row.email = row.email.filter(|email| email.as_str() != present.email);
@@ -285,17 +285,18 @@ fn profile_members(row: &Changes) -> Vec<&'static str> {
 ///
 /// # Errors
 /// [`ApiError::NotFound`] where there is no such account, or no mail; [`ApiError::Conflict`] where the account is disabled.
-pub async fn mail_reset(
-    state: &AppState,
-    id: UserId,
-    admin: UserId,
-    origin: Origin,
-) -> Result<(), ApiError> {
+pub async fn mail_reset(state: &AppState, id: UserId, admin: UserId, origin: Origin) -> Result<(), ApiError> {
     let Some(mail) = mail::compose(state, MailKind::ResetPassword, Some(id), String::new()) else {
         return Err(ApiError::NotFound("This server sends no mail.".into()));
     };
     let actor = Actor::User(admin);
-    let event = AuditEvent::success(&state.ambient, AuditAction::ResetRequested, actor, Some(id), &origin);
+    let event = AuditEvent::success(
+        &state.ambient,
+        AuditAction::ResetRequested,
+        actor,
+        Some(id),
+        &origin,
+    );
     state
         .db
         .write(move |writer| async move {
@@ -306,7 +307,9 @@ pub async fn mail_reset(
                 .user;
             still_may(&transaction, actor).await?;
             if user.status != UserStatus::Active {
-                return Err(ApiError::Conflict("The account is disabled: enable it first.".into()));
+                return Err(ApiError::Conflict(
+                    "The account is disabled: enable it first.".into(),
+                ));
             }
             mail::queue(&*transaction, Some(mail.to(user.email))).await?;
             audit::record(&*transaction, event).await?;

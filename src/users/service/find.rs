@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::app::AppState;
-use crate::domain::UserId;
+use crate::domain::{PasswordHash, UserId};
 use crate::error::ApiError;
 use crate::limits;
 use crate::security::passwords::StoredScheme;
@@ -54,7 +54,10 @@ pub async fn search(
 }
 
 async fn seen(state: &AppState, accounts: Vec<Account>) -> Result<Vec<AdminUser>, ApiError> {
-    let emails: Vec<&str> = accounts.iter().map(|account| account.user.email.as_str()).collect();
+    let emails: Vec<&str> = accounts
+        .iter()
+        .map(|account| account.user.email.as_str())
+        .collect();
     let states = limits::account_states(state, &emails).await?;
     let ids: Vec<UserId> = accounts.iter().map(|account| account.user.id).collect();
     let now = state.ambient.now();
@@ -72,14 +75,13 @@ async fn seen(state: &AppState, accounts: Vec<Account>) -> Result<Vec<AdminUser>
             failed_logins: limits.failed_logins,
             locked_until: limits.locked_until,
             sessions: sessions.get(&account.user.id).copied().unwrap_or(0),
-            password_scheme: scheme(&account),
+            password_scheme: account.password_hash.as_ref().map(scheme),
             user: account.user,
         })
         .collect())
 }
 
 /// A hash that nobody can read has a scheme all the same, which nobody knows.
-fn scheme(account: &Account) -> Option<String> {
-    let hash = account.password_hash.as_ref()?;
-    Some(StoredScheme::of(hash).map_or_else(|_| "unknown".to_owned(), |scheme| scheme.to_string()))
+pub(super) fn scheme(hash: &PasswordHash) -> String {
+    StoredScheme::of(hash).map_or_else(|_| "unknown".to_owned(), |scheme| scheme.to_string())
 }

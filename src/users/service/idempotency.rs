@@ -15,7 +15,7 @@ use crate::domain::UserId;
 use crate::error::ApiError;
 use crate::security::KeyedDigest;
 
-use super::super::model::{Answer, User};
+use super::super::model::{AdminUser, Answer};
 use super::super::store;
 
 /// How long an answer is remembered.
@@ -74,7 +74,7 @@ impl Drop for Turn {
 }
 
 /// What is answered, for an account that has come to be or for none.
-pub type Render = Box<dyn Fn(Option<&User>) -> Result<Answer, ApiError> + Send + Sync>;
+pub type Render = Box<dyn Fn(Option<&AdminUser>) -> Result<Answer, ApiError> + Send + Sync>;
 
 /// A request that may be sent again: by whom under which key, and what it says.
 pub struct Repeat {
@@ -120,16 +120,23 @@ impl Repeat {
     pub(super) async fn remember(
         self,
         transaction: &Transaction,
-        user: Option<&User>,
+        made: Option<&AdminUser>,
     ) -> Result<(), ApiError> {
-        let answer = (self.render)(user)?;
+        let answer = (self.render)(made)?;
         let (of, until) = ((&self.digest, &self.request), self.now + REMEMBERED_FOR);
-        store::remember(&**transaction, of, user.map(|user| user.id), answer, self.now, until)
-            .await
-            .map_err(|error| match violated_key(&error) {
-                Some(_) => still_running(),
-                None => error.into(),
-            })
+        store::remember(
+            &**transaction,
+            of,
+            made.map(|made| made.user.id),
+            answer,
+            self.now,
+            until,
+        )
+        .await
+        .map_err(|error| match violated_key(&error) {
+            Some(_) => still_running(),
+            None => error.into(),
+        })
     }
 }
 
@@ -174,11 +181,7 @@ pub async fn once<T>(
     }
 }
 
-async fn again(
-    state: &AppState,
-    digest: [u8; 32],
-    request: [u8; 32],
-) -> Result<Option<Answer>, ApiError> {
+async fn again(state: &AppState, digest: [u8; 32], request: [u8; 32]) -> Result<Option<Answer>, ApiError> {
     let now = state.ambient.now();
     let found = state
         .db

@@ -19,7 +19,7 @@ use crate::limits::{self, LimitKind};
 use crate::mail::{self, MailKind};
 use crate::security::passwords::{HashingError, PasswordContext, Weakness};
 
-use super::model::{Account, NewUser, REGISTRATION, Registration, User, UserFilter};
+use super::model::{Account, AdminUser, NewUser, REGISTRATION, Registration, User, UserFilter};
 use super::store;
 
 pub use administer::{change_account, create_account, mail_reset};
@@ -58,13 +58,11 @@ pub async fn register(
     let Limited { outcome, standing } = limits::spend(state, LimitKind::Registration, &origin).await;
     let outcome = match outcome {
         Ok(()) if mode == RegistrationMode::Verified => {
-            ask_for_proof(state, new, repeat)
-                .await
-                .map(|()| Registered::Mail)
+            ask_for_proof(state, new, repeat).await.map(|()| Registered::Mail)
         }
         Ok(()) => create_once(state, new, Actor::Anonymous, origin, repeat)
             .await
-            .map(|user| Registered::Account(Box::new(user))),
+            .map(|made| Registered::Account(Box::new(made.user))),
         Err(error) => Err(error),
     };
     Limited { outcome, standing }
@@ -107,7 +105,8 @@ async fn hashed(state: &AppState, new: NewUser) -> Result<(EmailAddress, Vec<Rol
 /// # Errors
 /// As [`register`], apart from closed registration.
 pub async fn create(state: &AppState, new: NewUser, actor: Actor, origin: Origin) -> Result<User, ApiError> {
-    create_once(state, new, actor, origin, None).await
+    let made = create_once(state, new, actor, origin, None).await?;
+    Ok(made.user)
 }
 
 async fn create_once(
@@ -116,7 +115,7 @@ async fn create_once(
     actor: Actor,
     origin: Origin,
     repeat: Option<Repeat>,
-) -> Result<User, ApiError> {
+) -> Result<AdminUser, ApiError> {
     let (email, roles, registration) = hashed(state, new).await?;
     // An operator knows whom an account is for.
     let mail = (actor == Actor::Anonymous).then_some(MailKind::VerifyEmail);
@@ -142,7 +141,7 @@ struct Making {
     repeat: Option<Repeat>,
 }
 
-async fn make(state: &AppState, new: Making, actor: Actor, origin: Origin) -> Result<User, ApiError> {
+async fn make(state: &AppState, new: Making, actor: Actor, origin: Origin) -> Result<AdminUser, ApiError> {
     let Making {
         email,
         mut roles,
@@ -155,6 +154,7 @@ async fn make(state: &AppState, new: Making, actor: Actor, origin: Origin) -> Re
     roles.dedup();
     let id = UserId::new(state.ambient.new_uuid());
     let now = state.ambient.now();
+    let password_scheme = registration.password_hash.as_ref().map(find::scheme);
     let mut event = AuditEvent::success(
         &state.ambient,
         AuditAction::UserRegistered,
@@ -180,11 +180,18 @@ async fn make(state: &AppState, new: Making, actor: Actor, origin: Origin) -> Re
             }
             mail::queue(&*transaction, mail).await?;
             audit::record(&*transaction, event).await?;
+            let made = AdminUser {
+                user,
+                failed_logins: 0,
+                locked_until: None,
+                sessions: 0,
+                password_scheme,
+            };
             if let Some(repeat) = repeat {
-                repeat.remember(&transaction, Some(&user)).await?;
+                repeat.remember(&transaction, Some(&made)).await?;
             }
             transaction.commit().await?;
-            Ok(user)
+            Ok(made)
         })
         .await
 }

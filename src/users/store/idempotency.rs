@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use entity::idempotency_keys::{ActiveModel, Column, Entity};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _, QueryFilter as _,
-    Statement, Value,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
+    QueryFilter as _, Statement, Value,
 };
 
 use super::super::model::{Answer, Remembered};

@@ -159,7 +159,9 @@ impl Search<'_> {
             Source::Prefix => {
                 query.push("SELECT id FROM (SELECT id, email FROM users WHERE ");
                 self.range(query, "email");
-                query.push(&format!(" ORDER BY email{c}, created_at, id{most}) by_email UNION SELECT id FROM ("));
+                query.push(&format!(
+                    " ORDER BY email{c}, created_at, id{most}) by_email UNION SELECT id FROM ("
+                ));
                 query.push("SELECT id, display_name_key FROM users WHERE ");
                 self.range(query, "display_name_key");
                 query.push(&format!(
@@ -268,7 +270,10 @@ impl Search<'_> {
     }
 
     fn role(&self) -> String {
-        self.wanted.role.as_ref().map_or_else(String::new, ToString::to_string)
+        self.wanted
+            .role
+            .as_ref()
+            .map_or_else(String::new, ToString::to_string)
     }
 
     fn status(&self) -> &'static str {
@@ -287,10 +292,14 @@ impl Search<'_> {
 
     fn created(&self, query: &mut Query, table: &str) {
         if let Some(at) = self.wanted.created_after {
-            query.push(&format!(" AND {table}created_at > ")).bind(at.fixed_offset());
+            query
+                .push(&format!(" AND {table}created_at > "))
+                .bind(at.fixed_offset());
         }
         if let Some(at) = self.wanted.created_before {
-            query.push(&format!(" AND {table}created_at < ")).bind(at.fixed_offset());
+            query
+                .push(&format!(" AND {table}created_at < "))
+                .bind(at.fixed_offset());
         }
     }
 
@@ -310,13 +319,19 @@ impl Search<'_> {
             }
             Position::Email(email) => {
                 let c = self.by_code_point;
-                query.push(&format!(" AND u.email{c} {comparison} ")).bind(email.as_str());
+                query
+                    .push(&format!(" AND u.email{c} {comparison} "))
+                    .bind(email.as_str());
             }
         }
     }
 
     fn in_order(&self, query: &mut Query, limit: u64) {
-        let direction = if self.wanted.sort.is_descending { " DESC" } else { "" };
+        let direction = if self.wanted.sort.is_descending {
+            " DESC"
+        } else {
+            ""
+        };
         let c = self.by_code_point;
         query.push(&match self.wanted.sort.column {
             SortColumn::Created => {
