@@ -17,6 +17,7 @@ use crate::mail::Mail;
 use crate::security::passwords::Passwords;
 use crate::security::{AccessTokens, RetiredSchemes};
 use crate::sessions::LastUses;
+use crate::users::Repeats;
 
 /// The shared state. Every request reaches it; nothing in Roster is global.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub struct AppState {
     pub last_uses: Arc<LastUses>,
     /// What limits need besides the database.
     pub limits: Arc<Limits>,
+    /// Requests that may be sent again.
+    pub repeats: Arc<Repeats>,
     /// What keeps refused requests from flooding the log.
     pub refusals: Arc<RefusalLog>,
     /// Whether the process is about to end.

@@ -204,6 +204,7 @@ fn cors(config: &Config) -> Cors {
         .allowed_methods(methods)
         .allowed_headers(headers)
         .allowed_header("x-request-id")
+        .allowed_header("idempotency-key")
         .expose_headers(exposed)
         // A request from elsewhere is answered as ever, without the headers that would let a browser read it.
         .block_on_origin_mismatch(false)

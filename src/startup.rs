@@ -27,6 +27,7 @@ use crate::security::passwords::{
 };
 use crate::security::{AccessTokenSettings, AccessTokens, KeyedDigest, Party, RetiredSchemes, Sealer};
 use crate::sessions::LastUses;
+use crate::users::Repeats;
 
 /// Why Roster can't start. Its text is one line for an operator.
 #[derive(Debug)]
@@ -212,9 +213,11 @@ pub async fn open_state(
         let digests = KeyedDigest::new(secret.expose(), "limits").map_err(start_error)?;
         let mail = Mail::open(&config, secret).map_err(start_error)?;
         let trail = trail(secret, &ambient)?;
-        Ok::<_, StartError>((passwords, keys, Limits::new(digests), mail, trail))
+        let repeats = KeyedDigest::new(secret.expose(), "idempotency").map_err(start_error)?;
+        let repeats = Repeats::new(repeats);
+        Ok::<_, StartError>((passwords, keys, Limits::new(digests), mail, trail, repeats))
     };
-    let (passwords, keys, limits, mail, trail) = match opened.await {
+    let (passwords, keys, limits, mail, trail, repeats) = match opened.await {
         Ok(opened) => opened,
         Err(error) => {
             db.close().await;
@@ -246,6 +249,7 @@ pub async fn open_state(
         db,
         last_uses: Arc::new(LastUses::default()),
         limits: Arc::new(limits),
+        repeats: Arc::new(repeats),
         refusals: Arc::new(RefusalLog::default()),
         lifecycle: Arc::new(Lifecycle::default()),
     })

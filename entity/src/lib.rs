@@ -3,6 +3,7 @@
 pub mod audit_chain;
 pub mod audit_events;
 pub mod clients;
+pub mod idempotency_keys;
 pub mod mail_codes;
 pub mod mail_outbox;
 pub mod mail_sendings;

@@ -28,6 +28,10 @@ pub struct Model {
     pub last_login_at: Option<DateTimeWithTimeZone>,
     #[sea_orm(column_type = "Text", nullable)]
     pub locale: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub display_name_key: Option<String>,
+    #[sea_orm(has_many)]
+    pub idempotency_keys: HasMany<super::idempotency_keys::Entity>,
     #[sea_orm(has_many)]
     pub mail_codes: HasMany<super::mail_codes::Entity>,
     #[sea_orm(has_many)]

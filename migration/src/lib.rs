@@ -13,6 +13,8 @@ mod m20261123_000004_create_audit_events;
 mod m20261124_000005_create_clients;
 mod m20261126_000006_create_rate_limits;
 mod m20261126_000007_create_mail;
+mod m20261126_000008_search_users;
+mod m20261126_000009_create_idempotency_keys;
 
 pub use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
 
@@ -30,6 +32,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000005_create_clients::Migration),
             Box::new(m20261126_000006_create_rate_limits::Migration),
             Box::new(m20261126_000007_create_mail::Migration),
+            Box::new(m20261126_000008_search_users::Migration),
+            Box::new(m20261126_000009_create_idempotency_keys::Migration),
         ]
     }
 }

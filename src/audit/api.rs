@@ -1,7 +1,7 @@
 //! The audit trail over HTTP: for admins all of it, for a user what concerns that user. Nothing here changes it.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ use crate::domain::{AuditAction, UserId};
 use crate::error::ApiError;
 use crate::http::body::FromMembers;
 use crate::http::json::Members;
-use crate::http::list::PageRequest;
+use crate::http::list::{self, PageRequest};
 use crate::http::mount::Operation;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
@@ -208,21 +208,13 @@ async fn list_events(
     query: Query<EventQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let EventQuery { filter, page } = query.0;
-    let text = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
-    let filters = [
-        ("actor", filter.actor.map(|id| id.to_string())),
-        ("subject", filter.subject.map(|id| id.to_string())),
-        ("action", filter.action.clone()),
-        ("after", filter.after.map(text)),
-        ("before", filter.before.map(text)),
-    ];
     let found = Found::read(&request, filter, &page).await?;
     let items = found
         .entries
         .iter()
         .map(EventResponse::of)
         .collect::<Result<_, _>>()?;
-    Ok(found.answer("/admin/audit", &filters, &page, items))
+    Ok(found.answer(&list::target("/admin/audit", &request), items))
 }
 
 /// See what concerns oneself
@@ -259,7 +251,7 @@ async fn list_own_events(
         .iter()
         .map(EventResponse::for_subject)
         .collect::<Result<_, _>>()?;
-    Ok(found.answer("/users/me/audit", &[], &page, items))
+    Ok(found.answer(&list::target("/users/me/audit", &request), items))
 }
 
 /// The events of a page.
@@ -280,15 +272,9 @@ impl Found {
         Ok(Self { entries, next_cursor })
     }
 
-    fn answer(
-        &self,
-        path: &str,
-        filters: &[(&str, Option<String>)],
-        page: &PageRequest,
-        items: Vec<EventResponse<'_>>,
-    ) -> HttpResponse {
+    fn answer(&self, target: &str, items: Vec<EventResponse<'_>>) -> HttpResponse {
         let next_cursor = self.next_cursor.clone();
-        let list = AuditEventList { items, next_cursor };
-        page.answer_filtered(path, filters, self.next_cursor.as_deref(), &list)
+        let page = AuditEventList { items, next_cursor };
+        list::answer(target, self.next_cursor.as_deref(), &page)
     }
 }

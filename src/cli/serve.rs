@@ -20,6 +20,7 @@ use crate::server::RunningServer;
 use crate::sessions;
 use crate::startup::{self, StartError};
 use crate::telemetry;
+use crate::users;
 use crate::verification;
 
 /// How long the end waits for the database.
@@ -54,6 +55,7 @@ pub(super) async fn run(context: &Context) -> Result<(), StartError> {
         tokio::spawn(mail::service::deliver(state.clone())),
         tokio::spawn(verification::service::keep_house(state.clone())),
         tokio::spawn(audit::service::keep_house(state.clone())),
+        tokio::spawn(users::service::keep_house(state.clone())),
     ];
     // Before anybody is told that there is a server: whoever knows of it may stop it.
     let signals = Signals::new()?;

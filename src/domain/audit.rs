@@ -92,6 +92,8 @@ names!(
         EmailVerified = "user.email_verified",
         /// A code to choose a new password was made, to be mailed.
         ResetRequested = "user.reset_requested",
+        /// An admin has changed what else a profile says.
+        ProfileChanged = "user.profile_changed",
         /// The set of roles was changed.
         RolesChanged = "user.roles_changed",
         /// The account was closed.

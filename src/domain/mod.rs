@@ -13,6 +13,7 @@ mod metadata;
 mod password;
 mod precondition;
 mod profile;
+mod search;
 mod signing_algorithm;
 mod standing;
 
@@ -26,5 +27,6 @@ pub use metadata::{Metadata, MetadataFault};
 pub use password::{Password, PasswordAttempt, PasswordFault, PasswordHash, PasswordLength};
 pub use precondition::Precondition;
 pub use profile::{DisplayName, DisplayNameFault, Role, RoleFault, UserStatus};
+pub use search::{SearchFault, SearchPrefix, search_key};
 pub use signing_algorithm::{SigningAlgorithm, UnknownAlgorithm};
 pub use standing::{Limited, QuotaPolicy, RemainingQuota, Standing};

@@ -65,6 +65,12 @@ impl DisplayName {
         &self.0
     }
 
+    /// What the name is found by.
+    #[must_use]
+    pub fn search_key(&self) -> String {
+        super::search_key(&self.0)
+    }
+
     /// The name, given away.
     #[must_use]
     pub fn into_string(self) -> String {

@@ -36,30 +36,50 @@ impl<T: FromMembers + 'static> FromRequest for Parsed<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        let payload = payload.take();
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move { Ok(Self(parsed(&request, payload).await?.0)) })
+    }
+}
+
+/// The same with the bytes that it was read from, to tell whether the same is sent again.
+#[derive(Debug)]
+pub struct ParsedWithBytes<T>(pub T, pub Zeroizing<Vec<u8>>);
+
+impl<T: FromMembers + 'static> FromRequest for ParsedWithBytes<T> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let state = AppState::of(&request)?;
-            let media_type = media_type(request.headers(), T::TAKES_FORM)?;
-            if media_type == MediaType::Json && !T::TAKES_JSON {
-                let allowed = "Send application/x-www-form-urlencoded, in UTF-8 and not compressed.";
-                return Err(ApiError::UnsupportedMediaType(allowed.into()));
-            }
-            let bytes = read(request.headers(), payload, &state.config).await?;
-            let mut members = match media_type {
-                MediaType::Json => Members::of(json::parse(&bytes)?)?,
-                MediaType::Form => Members::of_form(parse_form(&bytes)?),
-            };
-            let value = T::from_members(&mut members, &state.config);
-            if media_type == MediaType::Form {
-                members.ignore_rest();
-            }
-            members.finish()?;
-            value
-                .map(Self)
-                .ok_or_else(|| ApiError::internal("a body was refused without a fault"))
+            let (value, bytes) = parsed(&request, payload).await?;
+            Ok(Self(value, bytes))
         })
     }
+}
+
+async fn parsed<T: FromMembers>(
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<(T, Zeroizing<Vec<u8>>), ApiError> {
+    let state = AppState::of(request)?;
+    let media_type = media_type(request.headers(), T::TAKES_FORM)?;
+    if media_type == MediaType::Json && !T::TAKES_JSON {
+        let allowed = "Send application/x-www-form-urlencoded, in UTF-8 and not compressed.";
+        return Err(ApiError::UnsupportedMediaType(allowed.into()));
+    }
+    let bytes = read(request.headers(), payload, &state.config).await?;
+    let mut members = match media_type {
+        MediaType::Json => Members::of(json::parse(&bytes)?)?,
+        MediaType::Form => Members::of_form(parse_form(&bytes)?),
+    };
+    let value = T::from_members(&mut members, &state.config);
+    if media_type == MediaType::Form {
+        members.ignore_rest();
+    }
+    members.finish()?;
+    let value = value.ok_or_else(|| ApiError::internal("a body was refused without a fault"))?;
+    Ok((value, bytes))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -257,6 +257,60 @@ impl Members {
         }
     }
 
+    /// Takes a boolean, where one is sent.
+    pub fn boolean(&mut self, name: &str) -> Option<bool> {
+        match self.left.remove(name)? {
+            Value::Bool(on) => Some(on),
+            other => {
+                self.fault(
+                    name,
+                    "wrong_type",
+                    format!("must be a boolean, not {}", kind(&other)),
+                );
+                None
+            }
+        }
+    }
+
+    /// Takes a list of texts; each that is none is a fault of its own.
+    pub fn strings(&mut self, name: &str) -> Option<Vec<String>> {
+        let items = match self.left.remove(name)? {
+            Value::Array(items) => items,
+            other => {
+                self.fault(
+                    name,
+                    "wrong_type",
+                    format!("must be an array, not {}", kind(&other)),
+                );
+                return None;
+            }
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        let mut is_good = true;
+        for (at, item) in items.into_iter().enumerate() {
+            match item {
+                Value::String(text) => texts.push(text),
+                other => {
+                    is_good = false;
+                    let detail = format!("must be a string, not {}", kind(&other));
+                    self.fault_of_item(name, at, "wrong_type", detail);
+                }
+            }
+        }
+        is_good.then_some(texts)
+    }
+
+    /// Notes a fault of an item of a list.
+    pub fn fault_of_item(&mut self, name: &str, at: usize, code: &'static str, detail: impl Into<String>) {
+        // A body full of nonsense doesn't earn an answer ten times its size.
+        if self.faults.len() > MAX_UNKNOWN {
+            return;
+        }
+        let mut fault = FieldFault::member(name, code, detail);
+        fault.pointer = format!("{}/{at}", fault.pointer);
+        self.faults.push(fault);
+    }
+
     /// Forgets the members of a form that have no value: to OAuth they weren't sent (RFC 6749 §3.2).
     pub fn ignore_empty(&mut self) {
         if self.is_form {

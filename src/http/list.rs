@@ -2,7 +2,7 @@
 //! table, and what is added or removed meanwhile shifts nothing.
 
 use actix_web::http::header::{HeaderValue, LINK};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Serialize;
@@ -29,23 +29,12 @@ pub struct PageRequest {
 
 impl FromMembers for PageRequest {
     fn from_members(members: &mut Members, _: &Config) -> Option<Self> {
-        let limit = match members.string("limit").map(|text| parse_limit(&text)) {
-            None => Some(DEFAULT_LIMIT),
-            Some(Some(limit)) => Some(limit),
-            Some(None) => {
-                members.fault("limit", "out_of_range", "must be a whole number from 1 to 200");
-                None
-            }
-        };
+        let limit = take_limit(members);
         let after = match members.string("cursor").map(|text| parse_cursor(&text)) {
             None => Some(None),
             Some(Some(id)) => Some(Some(id)),
             Some(None) => {
-                members.fault(
-                    "cursor",
-                    "invalid",
-                    "must be the next_cursor of a page of this list",
-                );
+                foreign_cursor(members);
                 None
             }
         };
@@ -54,6 +43,63 @@ impl FromMembers for PageRequest {
             after: after?,
         })
     }
+}
+
+/// Takes `limit`, or what it is where nothing is said.
+pub fn take_limit(members: &mut Members) -> Option<u64> {
+    match members.string("limit").map(|text| parse_limit(&text)) {
+        None => Some(DEFAULT_LIMIT),
+        Some(Some(limit)) => Some(limit),
+        Some(None) => {
+            members.fault("limit", "out_of_range", "must be a whole number from 1 to 200");
+            None
+        }
+    }
+}
+
+/// Notes that `cursor` isn't one of this list.
+pub fn foreign_cursor(members: &mut Members) {
+    let detail = "must be the next_cursor of a page of this list";
+    members.fault("cursor", "invalid", detail);
+}
+
+/// A cursor of another kind than that of ids: its kind, and what leads back to a place.
+#[must_use]
+pub fn cursor_of(kind: u8, place: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode([&[kind], place].concat())
+}
+
+/// Reads what [`cursor_of`] wrote.
+#[must_use]
+pub fn read_cursor(text: &str) -> Option<(u8, Vec<u8>)> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+    let (kind, place) = bytes.split_first()?;
+    Some((*kind, place.to_vec()))
+}
+
+/// A request's path and query without its cursor, ready to be given another one: the next page is of the same list.
+#[must_use]
+pub fn target(path: &str, request: &HttpRequest) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(
+        form_urlencoded::parse(request.query_string().as_bytes()).filter(|(name, _)| name != "cursor"),
+    );
+    let query = query.finish();
+    let separator = if query.is_empty() { "" } else { "&" };
+    format!("{path}?{query}{separator}")
+}
+
+/// Answers with a page, and with a `Link` to the next one (RFC 8288): the same target with another cursor.
+#[must_use]
+pub fn answer(target: &str, next_cursor: Option<&str>, page: &impl Serialize) -> HttpResponse {
+    let mut response: HttpResponseBuilder = HttpResponse::Ok();
+    if let Some(cursor) = next_cursor {
+        let link = format!("<{target}cursor={cursor}>; rel=\"next\"");
+        if let Ok(link) = HeaderValue::from_str(&link) {
+            response.insert_header((LINK, link));
+        }
+    }
+    response.json(page)
 }
 
 pub(super) fn parse_limit(text: &str) -> Option<u64> {
@@ -90,34 +136,7 @@ impl PageRequest {
     /// Answers with a page, and with a `Link` to the next one (RFC 8288) at the same path.
     #[must_use]
     pub fn answer(&self, path: &str, next_cursor: Option<&str>, page: &impl Serialize) -> HttpResponse {
-        self.answer_filtered(path, &[], next_cursor, page)
-    }
-
-    /// The same for a list that was filtered: the next page is of the same list.
-    #[must_use]
-    pub fn answer_filtered(
-        &self,
-        path: &str,
-        filters: &[(&str, Option<String>)],
-        next_cursor: Option<&str>,
-        page: &impl Serialize,
-    ) -> HttpResponse {
-        let mut response: HttpResponseBuilder = HttpResponse::Ok();
-        if let Some(cursor) = next_cursor {
-            let mut query = form_urlencoded::Serializer::new(String::new());
-            for (name, value) in filters {
-                if let Some(value) = value {
-                    query.append_pair(name, value);
-                }
-            }
-            query.append_pair("limit", &self.limit.to_string());
-            query.append_pair("cursor", cursor);
-            let link = format!("<{path}?{}>; rel=\"next\"", query.finish());
-            if let Ok(link) = HeaderValue::from_str(&link) {
-                response.insert_header((LINK, link));
-            }
-        }
-        response.json(page)
+        answer(&format!("{path}?limit={}&", self.limit), next_cursor, page)
     }
 }
 

@@ -11,6 +11,7 @@ pub mod envelope;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod idempotency;
 pub mod json;
 pub mod list;
 pub mod mount;
@@ -19,6 +20,7 @@ pub mod on_its_way;
 pub mod openapi;
 pub mod origin;
 pub mod page;
+pub mod path;
 pub mod problem;
 pub mod query;
 pub mod rate_limit;

@@ -13,10 +13,13 @@ pub struct MailOnItsWay {
     pub detail: &'static str,
 }
 
+/// The same, whether or not anybody has the address.
+pub const MAIL_ON_ITS_WAY: MailOnItsWay = MailOnItsWay {
+    detail: "If there is something to tell this address, a mail is on its way.",
+};
+
 /// 202, whether or not anybody has the address.
 #[must_use]
 pub fn mail_is_on_its_way() -> HttpResponse {
-    HttpResponse::Accepted().json(MailOnItsWay {
-        detail: "If there is something to tell this address, a mail is on its way.",
-    })
+    HttpResponse::Accepted().json(MAIL_ON_ITS_WAY)
 }

@@ -12,7 +12,7 @@ use crate::audit::{self, AuditEvent, Trail};
 use crate::clock::Ambient;
 use crate::config::{Config, TokenAlgorithm};
 use crate::db::{Db, violated_key};
-use crate::domain::{Actor, AuditAction, Origin, SigningAlgorithm};
+use crate::domain::{Actor, AuditAction, Origin, SigningAlgorithm, UserId};
 use crate::error::{ApiError, Cause};
 use crate::security::{KeyRing, KeyState, NewSigningKey, Sealer, StoredSigningKey};
 
@@ -242,6 +242,30 @@ async fn replace_next(state: &AppState, id: String) -> Result<(), ApiError> {
 pub async fn list(maker: &KeyMaker) -> Result<Vec<KeySummary>, ApiError> {
     let keys = maker.read().await?;
     Ok(keys.into_iter().map(summary).collect())
+}
+
+/// Every key, oldest first, of a running server.
+///
+/// # Errors
+/// [`ApiError`] where the database can't be read.
+pub async fn list_all(state: &AppState) -> Result<Vec<KeySummary>, ApiError> {
+    list(&maker(state)).await
+}
+
+/// Rotates the keys because an admin wants it. This instance knows the new ones at once.
+///
+/// # Errors
+/// As [`rotate`].
+pub async fn rotate_as_admin(state: &AppState, admin: UserId, origin: &Origin) -> Result<(), ApiError> {
+    rotate(
+        &maker(state),
+        &state.keys.sealer,
+        &state.trail,
+        Actor::User(admin),
+        origin,
+    )
+    .await?;
+    reload(state).await
 }
 
 fn summary(key: StoredSigningKey) -> KeySummary {

@@ -11,5 +11,6 @@ mod store;
 pub use model::{IssuedTokens, NewSession, Session};
 pub use service::{LastUses, end_of_access_token, end_of_token, issue, list, new_session, refresh};
 pub use store::{
-    end_oldest, end_sessions, end_sessions_except, insert_session, renew_session, session_lives,
+    count_sessions, end_oldest, end_sessions, end_sessions_except, insert_session, renew_session,
+    session_lives,
 };

@@ -76,7 +76,7 @@ fn operations() -> Vec<(Method, String)> {
 
 /// How an operation is called so that nothing but the caller can be wrong with it. `number` is another one each time;
 /// `victim` is somebody else, where the request can name anybody.
-/// `session` is one of the caller's own, or of somebody else.
+/// `session` is what `{id}` stands for: a session, one of the caller's own or of somebody else; under `/admin/` an account.
 fn call(
     world: &World,
     (method, path): (&Method, &str),
@@ -134,6 +134,13 @@ fn call(
         ("POST", "/reset-password") => call.json(&json!({"token": "nothing", "password": PASSWORD})),
         ("POST", form) if form.ends_with("/form") => call.form(&[("token", "nothing")]),
         ("POST", "/oauth/revoke" | "/oauth/introspect") => call.json(&json!({"token": "nothing"})),
+        ("POST", "/admin/users") => {
+            let body = json!({"email": format!("made-{number}@example.test"), "password": PASSWORD});
+            call.json(&body)
+        }
+        ("PATCH", "/admin/users/{id}") => call.json(&json!({"display_name": format!("Name {number}")})),
+        ("POST", "/admin/keys/rotate" | "/admin/users/{id}/password-reset")
+        | ("DELETE", "/admin/users/{id}" | "/admin/users/{id}/sessions") => call,
         ("GET", _) | ("POST", "/logout") | ("DELETE", "/users/me" | "/users/me/sessions/{id}") => call,
         _ => panic!("say how {method} {path} is called"),
     }
@@ -193,6 +200,12 @@ async fn observed(world: &World) -> String {
             let session = match own {
                 Some(token) => decoded(token).1["sid"].as_str().unwrap().to_owned(),
                 None => victims.id.to_string(),
+            };
+            let session = if path.starts_with("/admin/") {
+                // Somebody that nobody misses.
+                world.register(&format!("target-{number}")).await.id.to_string()
+            } else {
+                session
             };
             let call = call(world, (&method, &path), number, &session, named);
             let answer = match &token {

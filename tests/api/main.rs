@@ -16,6 +16,7 @@ mod support;
 
 mod access_tokens;
 mod addresses;
+mod admin;
 mod audit;
 mod authorization;
 mod changed_passwords;

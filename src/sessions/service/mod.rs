@@ -129,6 +129,54 @@ pub async fn end(
         .await
 }
 
+/// Whether there is such an account at all.
+///
+/// # Errors
+/// [`ApiError::NotFound`] where there isn't.
+pub async fn check_account(state: &AppState, user_id: UserId) -> Result<(), ApiError> {
+    let found = state
+        .db
+        .read(move |reader| async move { users::user_by_id(&reader, user_id).await })
+        .await?;
+    found
+        .map(|_| ())
+        .ok_or_else(|| ApiError::NotFound("There is no such account.".into()))
+}
+
+/// Ends every session of somebody else's account.
+///
+/// # Errors
+/// [`ApiError::NotFound`] where there is no such account.
+pub async fn end_all(
+    state: &AppState,
+    user_id: UserId,
+    admin: UserId,
+    origin: Origin,
+) -> Result<(), ApiError> {
+    let actor = Actor::User(admin);
+    let event = AuditEvent::success(
+        &state.trail,
+        AuditAction::SessionEnded,
+        actor,
+        Some(user_id),
+        &origin,
+    )
+    .with("reason", "ended_by_admin")
+    .with("scope", LogoutScope::All.as_str());
+    state
+        .db
+        .write(move |writer| async move {
+            let transaction = writer.begin().await?;
+            if users::lock_account(&*transaction, user_id).await?.is_none() {
+                return Err(ApiError::NotFound("There is no such account.".into()));
+            }
+            store::end_sessions(&*transaction, user_id).await?;
+            audit::record(&*transaction, event).await?;
+            transaction.commit().await
+        })
+        .await
+}
+
 /// Signs out: ends the session that asks, all others, or all.
 ///
 /// # Errors

@@ -3,6 +3,8 @@
 mod clean_up;
 mod tokens;
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use entity::{refresh_tokens, sessions};
 use sea_orm::sea_query::Expr;
@@ -127,6 +129,31 @@ pub async fn list(
         user_agent: row.user_agent,
     };
     Ok(rows.into_iter().map(session).collect())
+}
+
+/// How many sessions that haven't expired each of these users has; those without any are left out.
+///
+/// # Errors
+/// The database's.
+pub async fn count_sessions(
+    connection: &impl ConnectionTrait,
+    users: &[UserId],
+    now: DateTime<Utc>,
+) -> Result<HashMap<UserId, u64>, DbErr> {
+    let rows: Vec<(uuid::Uuid, i64)> = sessions::Entity::find()
+        .select_only()
+        .column(sessions::Column::UserId)
+        .column_as(sessions::Column::Id.count(), "count")
+        .filter(sessions::Column::UserId.is_in(users.iter().map(|id| id.get())))
+        .filter(sessions::Column::IdleExpiresAt.gt(now.fixed_offset()))
+        .group_by(sessions::Column::UserId)
+        .into_tuple()
+        .all(connection)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, count)| (UserId::new(id), u64::try_from(count).unwrap_or(0)))
+        .collect())
 }
 
 /// Whether a session of this user is still there and hasn't expired; held until the transaction ends, so that whoever

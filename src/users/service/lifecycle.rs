@@ -16,6 +16,7 @@ use crate::verification;
 
 use super::super::model::{Changes, User};
 use super::super::store;
+use super::administer::still_may;
 use super::profile::lock_own_account;
 use super::{hash_new, names};
 
@@ -46,6 +47,9 @@ pub async fn delete(
                     .await?
                     .ok_or_else(no_such_account)?,
             };
+            if own.is_none() {
+                still_may(&transaction, actor).await?;
+            }
             if !precondition.allows(account.user.revision) {
                 return Err(ApiError::PreconditionFailed);
             }
@@ -57,11 +61,11 @@ pub async fn delete(
         .await
 }
 
-fn no_such_account() -> ApiError {
+pub(super) fn no_such_account() -> ApiError {
     ApiError::NotFound("There is no such account.".into())
 }
 
-async fn keep_an_admin(transaction: &Transaction, id: UserId) -> Result<(), ApiError> {
+pub(super) async fn keep_an_admin(transaction: &Transaction, id: UserId) -> Result<(), ApiError> {
     let admins = store::lock_active_admins(&**transaction).await?;
     policy::may_lose_admin(&admins, id)
 }

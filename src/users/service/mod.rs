@@ -1,6 +1,9 @@
 //! Deciding about accounts: registering, changing, leaving; and what an operator does with them.
 
+mod administer;
 mod email_change;
+mod find;
+mod idempotency;
 mod lifecycle;
 mod profile;
 
@@ -16,9 +19,12 @@ use crate::limits::{self, LimitKind};
 use crate::mail::{self, MailKind};
 use crate::security::passwords::{HashingError, PasswordContext, Weakness};
 
-use super::model::{Account, NewUser, REGISTRATION, Registration, User, UserFilter};
+use super::model::{Account, AdminUser, NewUser, REGISTRATION, Registration, User, UserFilter};
 use super::store;
 
+pub use administer::{change_account, create_account, mail_reset};
+pub use find::{administered, search};
+pub use idempotency::{Once, Render, Repeat, Repeats, housekeep, keep_house, once};
 pub use lifecycle::{delete, set_password, set_roles, set_status};
 pub use profile::{change_profile, lock_own_account};
 
@@ -41,6 +47,7 @@ pub async fn register(
     state: &AppState,
     new: NewUser,
     origin: Origin,
+    repeat: Option<Repeat>,
 ) -> Limited<Result<Registered, ApiError>> {
     let mode = state.config.registration.mode;
     if mode == RegistrationMode::Closed {
@@ -51,17 +58,17 @@ pub async fn register(
     let Limited { outcome, standing } = limits::spend(state, LimitKind::Registration, &origin).await;
     let outcome = match outcome {
         Ok(()) if mode == RegistrationMode::Verified => {
-            ask_for_proof(state, new).await.map(|()| Registered::Mail)
+            ask_for_proof(state, new, repeat).await.map(|()| Registered::Mail)
         }
-        Ok(()) => create(state, new, Actor::Anonymous, origin)
+        Ok(()) => create_once(state, new, Actor::Anonymous, origin, repeat)
             .await
-            .map(|user| Registered::Account(Box::new(user))),
+            .map(|made| Registered::Account(Box::new(made.user))),
         Err(error) => Err(error),
     };
     Limited { outcome, standing }
 }
 
-async fn ask_for_proof(state: &AppState, new: NewUser) -> Result<(), ApiError> {
+async fn ask_for_proof(state: &AppState, new: NewUser, repeat: Option<Repeat>) -> Result<(), ApiError> {
     let (email, _, registration) = hashed(state, new).await?;
     let mail = mail::compose(state, MailKind::Register, None, email.as_str())
         .map(|mail| mail.with(REGISTRATION, registration.to_json()));
@@ -70,6 +77,9 @@ async fn ask_for_proof(state: &AppState, new: NewUser) -> Result<(), ApiError> {
         .write(move |writer| async move {
             let transaction = writer.begin().await?;
             mail::queue(&*transaction, mail).await?;
+            if let Some(repeat) = repeat {
+                repeat.remember(&transaction, None).await?;
+            }
             transaction.commit().await
         })
         .await
@@ -82,7 +92,7 @@ async fn hashed(state: &AppState, new: NewUser) -> Result<(EmailAddress, Vec<Rol
         display_name: new.display_name.as_ref().map(|name| name.as_str().to_owned()),
     };
     let registration = Registration {
-        password_hash: hash_new(state, new.password, context).await?,
+        password_hash: Some(hash_new(state, new.password, context).await?),
         display_name: new.display_name,
         locale: new.locale,
         metadata: new.metadata,
@@ -95,11 +105,56 @@ async fn hashed(state: &AppState, new: NewUser) -> Result<(EmailAddress, Vec<Rol
 /// # Errors
 /// As [`register`], apart from closed registration.
 pub async fn create(state: &AppState, new: NewUser, actor: Actor, origin: Origin) -> Result<User, ApiError> {
-    let (email, mut roles, registration) = hashed(state, new).await?;
+    let made = create_once(state, new, actor, origin, None).await?;
+    Ok(made.user)
+}
+
+async fn create_once(
+    state: &AppState,
+    new: NewUser,
+    actor: Actor,
+    origin: Origin,
+    repeat: Option<Repeat>,
+) -> Result<AdminUser, ApiError> {
+    let (email, roles, registration) = hashed(state, new).await?;
+    // An operator knows whom an account is for.
+    let mail = (actor == Actor::Anonymous).then_some(MailKind::VerifyEmail);
+    let making = Making {
+        email,
+        roles,
+        registration,
+        email_verified: false,
+        mail,
+        repeat,
+    };
+    make(state, making, actor, origin).await
+}
+
+/// An account that is to be.
+struct Making {
+    email: EmailAddress,
+    roles: Vec<Role>,
+    registration: Registration,
+    email_verified: bool,
+    /// What its owner is told.
+    mail: Option<MailKind>,
+    repeat: Option<Repeat>,
+}
+
+async fn make(state: &AppState, new: Making, actor: Actor, origin: Origin) -> Result<AdminUser, ApiError> {
+    let Making {
+        email,
+        mut roles,
+        registration,
+        email_verified,
+        mail,
+        repeat,
+    } = new;
     roles.sort_unstable();
     roles.dedup();
     let id = UserId::new(state.ambient.new_uuid());
     let now = state.ambient.now();
+    let password_scheme = registration.password_hash.as_ref().map(find::scheme);
     let mut event = AuditEvent::success(
         &state.trail,
         AuditAction::UserRegistered,
@@ -110,14 +165,13 @@ pub async fn create(state: &AppState, new: NewUser, actor: Actor, origin: Origin
     if !roles.is_empty() {
         event = event.with("roles", names(&roles));
     }
-    // An operator knows whom an account is for.
-    let mail = mail::compose(state, MailKind::VerifyEmail, Some(id), email.as_str())
-        .filter(|_| actor == Actor::Anonymous);
+    let mail = mail.and_then(|kind| mail::compose(state, kind, Some(id), email.as_str()));
     state
         .db
         .write(move |writer| async move {
             let transaction = writer.begin().await?;
-            let mut user = store::insert(&*transaction, id, &email, registration, false, now)
+            administer::still_may(&transaction, actor).await?;
+            let mut user = store::insert(&*transaction, id, &email, registration, email_verified, now)
                 .await
                 .map_err(taken_or_fault)?;
             if !roles.is_empty() {
@@ -126,8 +180,18 @@ pub async fn create(state: &AppState, new: NewUser, actor: Actor, origin: Origin
             }
             mail::queue(&*transaction, mail).await?;
             audit::record(&*transaction, event).await?;
+            let made = AdminUser {
+                user,
+                failed_logins: 0,
+                locked_until: None,
+                sessions: 0,
+                password_scheme,
+            };
+            if let Some(repeat) = repeat {
+                repeat.remember(&transaction, Some(&made)).await?;
+            }
             transaction.commit().await?;
-            Ok(user)
+            Ok(made)
         })
         .await
 }

@@ -1,6 +1,11 @@
 //! Accounts over HTTP.
 
-use actix_web::http::header::{ETAG, LOCATION};
+mod admin;
+mod admin_list;
+mod again;
+mod members;
+
+use actix_web::http::header::ETAG;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,33 +14,35 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::model::{NewUser, ProfileChanges, User};
-use super::service::{self, Registered};
+use super::model::{Answer, NewUser, ProfileChanges, User};
+use super::service::{self, Once, Registered};
 use crate::app::AppState;
 use crate::auth::AuthenticatedUser;
-use crate::config::Config;
-use crate::domain::{
-    Actor, Change, DisplayName, EmailAddress, Locale, Metadata, Password, PasswordAttempt, PasswordLength,
-};
+use crate::domain::Actor;
 use crate::error::ApiError;
-use crate::http::body::{FromMembers, Parsed};
+use crate::http::body::{Parsed, ParsedWithBytes};
 use crate::http::conditional::{IfMatch, entity_tag};
-use crate::http::json::Members;
+use crate::http::idempotency::IdempotencyKey;
 use crate::http::mount::Operation;
-use crate::http::on_its_way::{MailOnItsWay, mail_is_on_its_way};
+use crate::http::on_its_way::{MAIL_ON_ITS_WAY, MailOnItsWay};
 use crate::http::origin::RequestOrigin;
 use crate::http::problem::Problem;
 use crate::http::rate_limit;
 
+pub use members::{parse_email, parse_password};
+
 /// The operations of this feature.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    vec![
+    let mut operations = admin::operations();
+    operations.extend(admin_list::operations());
+    operations.extend([
         Operation::new::<__path_register>(|| web::to(register)),
         Operation::new::<__path_read_profile>(|| web::to(read_profile)),
         Operation::new::<__path_change_profile>(|| web::to(change_profile)),
         Operation::new::<__path_delete_account>(|| web::to(delete_account)),
-    ]
+    ]);
+    operations
 }
 
 /// An account
@@ -150,110 +157,6 @@ pub struct UpdateUserRequest {
     pub metadata: Option<Map<String, Value>>,
 }
 
-impl FromMembers for NewUser {
-    fn from_members(members: &mut Members, config: &Config) -> Option<Self> {
-        let email = members.required_string("email");
-        let email = email.and_then(|text| parse_email(members, &text));
-        let password = members.required_string("password");
-        let password = password.and_then(|text| parse_password(members, &text, config));
-        let display_name = parse_display_name(members);
-        let locale = parse_locale(members);
-        let metadata = parse_metadata(members);
-        Some(Self {
-            email: email?,
-            password: password?,
-            display_name: display_name.into_set(),
-            locale: locale.into_set(),
-            metadata: metadata.unwrap_or_default(),
-            roles: Vec::new(),
-        })
-    }
-}
-
-impl FromMembers for ProfileChanges {
-    fn from_members(members: &mut Members, config: &Config) -> Option<Self> {
-        let wants_secret_change = members.has("email") || members.has("password");
-        if wants_secret_change && !members.has("current_password") && config.account.require_current_password
-        {
-            let detail = "is required to change the e-mail address or the password";
-            members.fault("current_password", "missing", detail);
-        }
-        let email = members
-            .string("email")
-            .and_then(|text| parse_email(members, &text));
-        let password = members
-            .string("password")
-            .and_then(|text| parse_password(members, &text, config));
-        let current_password = members
-            .string("current_password")
-            .map(|text| PasswordAttempt::parse(&text));
-        let display_name = parse_display_name(members);
-        let locale = parse_locale(members);
-        let metadata = parse_metadata(members);
-        Some(Self {
-            email,
-            password,
-            current_password,
-            display_name,
-            locale,
-            metadata,
-        })
-    }
-}
-
-/// Takes an address.
-pub fn parse_email(members: &mut Members, text: &str) -> Option<EmailAddress> {
-    EmailAddress::parse(text)
-        .map_err(|fault| members.fault("email", fault.code(), fault.detail()))
-        .ok()
-}
-
-/// Takes a new password, within the configured length.
-pub fn parse_password(members: &mut Members, text: &str, config: &Config) -> Option<Password> {
-    let length = PasswordLength {
-        min: config.password.min_length,
-        max: config.password.max_length,
-    };
-    Password::parse(text, &length)
-        .map_err(|fault| members.fault("password", fault.code(), fault.detail()))
-        .ok()
-}
-
-/// The empty text removes the name.
-fn parse_display_name(members: &mut Members) -> Change<DisplayName> {
-    let Some(text) = members.string("display_name") else {
-        return Change::Keep;
-    };
-    match DisplayName::parse(text) {
-        Ok(name) => name.into(),
-        Err(fault) => {
-            members.fault("display_name", fault.code(), fault.detail());
-            Change::Keep
-        }
-    }
-}
-
-/// The empty text removes the language.
-fn parse_locale(members: &mut Members) -> Change<Locale> {
-    let Some(text) = members.string("locale") else {
-        return Change::Keep;
-    };
-    match Locale::parse(&text) {
-        Ok(locale) => locale.into(),
-        Err(fault) => {
-            members.fault("locale", fault.code(), fault.detail());
-            Change::Keep
-        }
-    }
-}
-
-fn parse_metadata(members: &mut Members) -> Option<Metadata> {
-    let object = members.object("metadata")?;
-    Metadata::from_object(object)
-        .map_err(|fault| members.fault("metadata", fault.code(), fault.detail()))
-        .ok()
-}
-
 /// Answers with a user and its entity tag.
 ///
 /// # Errors
@@ -277,6 +180,9 @@ pub fn user_answer(
     tag = "accounts",
     security(()),
     request_body = CreateUserRequest,
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "A key of the client's own: the same request with the same key is done once, and answered as the \
+            first time, for 24 hours", max_length = 257)),
     responses(
         (status = 201, description = "The new account", body = UserResponse,
             headers(("Location" = String, description = "Where its owner finds it"),
@@ -284,8 +190,8 @@ pub fn user_answer(
         (status = 202, description = "A mail is on its way to the address, whoever has it: where `registration.mode` is \
             `verified`, the account comes to be once the address is proven", body = MailOnItsWay),
         (status = 403, description = "Registration is closed", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "Another account has this e-mail address", body = Problem,
-            content_type = "application/problem+json"),
+        (status = 409, description = "Another account has this e-mail address; or the first request with this \
+            Idempotency-Key is still being answered", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many registrations from this address", body = Problem,
             content_type = "application/problem+json"),
     ),
@@ -293,16 +199,34 @@ pub fn user_answer(
 async fn register(
     request: HttpRequest,
     origin: RequestOrigin,
-    body: Parsed<NewUser>,
+    key: IdempotencyKey,
+    body: ParsedWithBytes<NewUser>,
 ) -> Result<HttpResponse, ApiError> {
-    let registered = service::register(AppState::of(&request)?, body.0, origin.0).await;
-    match rate_limit::told(&request, registered)? {
-        Registered::Account(user) => {
-            let mut response = HttpResponse::Created();
-            response.insert_header((LOCATION, "/users/me"));
-            user_answer(response, &user)
-        }
-        Registered::Mail => Ok(mail_is_on_its_way()),
+    let state = AppState::of(&request)?;
+    let ParsedWithBytes(new, bytes) = body;
+    let repeat = again::repeat(state, None, key, &bytes, |made| {
+        registered(made.map(|made| &made.user))
+    });
+    let once = service::once(state, repeat, async |repeat| {
+        let registered = service::register(state, new, origin.0, repeat).await;
+        rate_limit::told(&request, registered)
+    });
+    let answer = match once.await? {
+        Once::Again(answer) => answer,
+        Once::First(Registered::Account(user)) => registered(Some(&user))?,
+        Once::First(Registered::Mail) => registered(None)?,
+    };
+    Ok(again::reply(answer))
+}
+
+fn registered(user: Option<&User>) -> Result<Answer, ApiError> {
+    match user {
+        Some(user) => again::answer(
+            201,
+            &UserResponse::of(user)?,
+            Some((user, "/users/me".to_owned())),
+        ),
+        None => again::answer(202, &MAIL_ON_ITS_WAY, None),
     }
 }
 

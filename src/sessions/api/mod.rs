@@ -1,5 +1,7 @@
 //! One's own sessions over HTTP: seeing them, ending them, signing out.
 
+mod admin;
+
 use actix_web::http::header::SET_COOKIE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
@@ -12,13 +14,14 @@ use super::service;
 use crate::app::AppState;
 use crate::auth::AuthenticatedUser;
 use crate::config::Config;
-use crate::domain::SessionId;
+use crate::domain::{SessionId, UserId};
 use crate::error::ApiError;
 use crate::http::body::FromMembers;
 use crate::http::json::Members;
 use crate::http::list::PageRequest;
 use crate::http::mount::Operation;
 use crate::http::origin::RequestOrigin;
+use crate::http::path;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::refresh_cookie;
@@ -26,11 +29,13 @@ use crate::http::refresh_cookie;
 /// The operations of this feature.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    vec![
+    let mut operations = admin::operations();
+    operations.extend([
         Operation::new::<__path_list_sessions>(|| web::to(list_sessions)),
         Operation::new::<__path_end_session>(|| web::to(end_session)),
         Operation::new::<__path_logout>(|| web::to(logout)),
-    ]
+    ]);
+    operations
 }
 
 /// A session: one sign-in, on one device
@@ -106,10 +111,21 @@ async fn list_sessions(
     user: AuthenticatedUser,
     page: Query<PageRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let page = page.0;
+    let state = AppState::of(&request)?;
+    page_of(state, user.user.id, user.session_id, page.0, "/users/me/sessions").await
+}
+
+/// A page of a user's sessions, as one that may be one of them sees it.
+async fn page_of(
+    state: &AppState,
+    user_id: UserId,
+    asking: SessionId,
+    page: PageRequest,
+    path: &str,
+) -> Result<HttpResponse, ApiError> {
     let after = page.after.map(SessionId::new);
     // One more than the page has tells whether there is another page.
-    let mut sessions = service::list(AppState::of(&request)?, user.user.id, after, page.limit + 1).await?;
+    let mut sessions = service::list(state, user_id, after, page.limit + 1).await?;
     let wanted = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let has_more = sessions.len() > wanted;
     sessions.truncate(wanted);
@@ -117,11 +133,11 @@ async fn list_sessions(
     let list = SessionList {
         items: sessions
             .iter()
-            .map(|session| SessionResponse::of(session, user.session_id))
+            .map(|session| SessionResponse::of(session, asking))
             .collect(),
         next_cursor: next_cursor.clone(),
     };
-    Ok(page.answer("/users/me/sessions", next_cursor.as_deref(), &list))
+    Ok(page.answer(path, next_cursor.as_deref(), &list))
 }
 
 /// End one of one's sessions
@@ -144,11 +160,7 @@ async fn end_session(
     id: web::Path<String>,
     origin: RequestOrigin,
 ) -> Result<HttpResponse, ApiError> {
-    // In the one form that we write ids in; another is another path.
-    let id = Uuid::try_parse(&id)
-        .ok()
-        .filter(|parsed| parsed.hyphenated().to_string() == *id)
-        .ok_or_else(|| ApiError::NotFound("You have no such session.".into()))?;
+    let id = path::id(&id).ok_or_else(|| ApiError::NotFound("You have no such session.".into()))?;
     let state = AppState::of(&request)?;
     service::end(state, user.user.id, user.session_id, SessionId::new(id), origin.0).await?;
     Ok(HttpResponse::NoContent().finish())

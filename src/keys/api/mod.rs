@@ -1,5 +1,7 @@
 //! What other services need in order to verify access tokens.
 
+mod admin;
+
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
@@ -14,10 +16,12 @@ use crate::security::SCOPE;
 /// The operations of this feature.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    vec![
+    let mut operations = admin::operations();
+    operations.extend([
         Operation::new::<__path_jwks>(|| web::to(jwks)),
         Operation::new::<__path_authorization_server_metadata>(|| web::to(authorization_server_metadata)),
-    ]
+    ]);
+    operations
 }
 
 /// A JWK Set (RFC 7517 §5).

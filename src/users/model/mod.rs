@@ -1,11 +1,18 @@
 //! Plain data about accounts.
 
+mod administration;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     Change, DisplayName, EmailAddress, Locale, Metadata, Password, PasswordAttempt, PasswordHash, Role,
     UserId, UserStatus,
+};
+
+pub use administration::{
+    AccountChanges, AdminUser, Answer, Found, Hit, NewAccount, Position, Remembered, SortColumn, UserSearch,
+    UserSort,
 };
 
 /// An account as it is stored, without its password's hash.
@@ -146,8 +153,8 @@ pub const REGISTRATION: &str = "registration";
 /// What an account begins with, apart from its address: a [`NewUser`] whose password is hashed.
 #[derive(Clone, Debug)]
 pub struct Registration {
-    /// The hash.
-    pub password_hash: PasswordHash,
+    /// The hash; none where the owner is to choose a password first.
+    pub password_hash: Option<PasswordHash>,
     /// The name to be shown.
     pub display_name: Option<DisplayName>,
     /// The language of mails to the user.
@@ -159,7 +166,7 @@ pub struct Registration {
 /// How a registration waits in the database for the proof of its address.
 #[derive(Serialize, Deserialize)]
 struct WaitingRegistration {
-    password_hash: String,
+    password_hash: Option<String>,
     display_name: Option<String>,
     locale: Option<String>,
     metadata: String,
@@ -176,7 +183,7 @@ impl Registration {
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
-            "password_hash": self.password_hash.expose(),
+            "password_hash": self.password_hash.as_ref().map(PasswordHash::expose),
             "display_name": self.display_name.as_ref().map(DisplayName::as_str),
             "locale": self.locale(),
             "metadata": self.metadata.as_json(),
@@ -188,7 +195,7 @@ impl Registration {
     pub fn from_json(text: &str) -> Option<Self> {
         let waiting: WaitingRegistration = serde_json::from_str(text).ok()?;
         Some(Self {
-            password_hash: PasswordHash::from_stored(waiting.password_hash),
+            password_hash: waiting.password_hash.map(PasswordHash::from_stored),
             display_name: DisplayName::parse(waiting.display_name.unwrap_or_default()).ok()?,
             locale: Locale::parse(&waiting.locale.unwrap_or_default()).ok()?,
             metadata: Metadata::from_stored(waiting.metadata),
@@ -199,7 +206,7 @@ impl Registration {
     #[must_use]
     pub fn into_changes(self) -> Changes {
         Changes {
-            password_hash: Some(self.password_hash),
+            password_hash: self.password_hash,
             display_name: self.display_name.into(),
             locale: self.locale.into(),
             metadata: Some(self.metadata),

@@ -1,21 +1,27 @@
 //! Accounts in the database.
 
-use std::collections::HashMap;
+mod idempotency;
+mod list;
+mod search;
 
 use chrono::{DateTime, Utc};
 use entity::{user_roles, users};
 use sea_orm::ActiveModelTrait as _;
-use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LikeExpr, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait as _, SimpleExpr};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
     IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
 use uuid::Uuid;
 
-use super::model::{Account, Changes, Credentials, Registration, User, UserFilter};
+use super::model::{Account, Changes, Credentials, Registration, User};
 use crate::domain::{
     Change, DisplayName, EmailAddress, Locale, Metadata, PasswordHash, Role, UserId, UserStatus,
 };
+
+pub use idempotency::{forget_expired, remember, remembered};
+pub use list::{accounts_by_ids, list};
+pub use search::search;
 
 /// The user with this id.
 ///
@@ -161,12 +167,13 @@ pub async fn insert(
         email: email.as_str().to_owned(),
         email_verified,
         pending_email: None,
+        display_name_key: new.display_name.as_ref().map(DisplayName::search_key),
         display_name: new.display_name.map(DisplayName::into_string),
         locale: new.locale.map(Locale::into_string),
         metadata: new.metadata.as_json().to_owned(),
         status: UserStatus::Active.as_str().to_owned(),
-        password_hash: Some(new.password_hash.expose().to_owned()),
-        password_changed_at: Some(now),
+        password_changed_at: new.password_hash.as_ref().map(|_| now),
+        password_hash: new.password_hash.map(|hash| hash.expose().to_owned()),
         revision: 1,
         created_at: now,
         updated_at: now,
@@ -221,8 +228,14 @@ pub async fn update(
     }
     match changes.display_name {
         Change::Keep => {}
-        Change::Remove => row.display_name = Set(None),
-        Change::Set(name) => row.display_name = Set(Some(name.into_string())),
+        Change::Remove => {
+            row.display_name = Set(None);
+            row.display_name_key = Set(None);
+        }
+        Change::Set(name) => {
+            row.display_name_key = Set(Some(name.search_key()));
+            row.display_name = Set(Some(name.into_string()));
+        }
     }
     match changes.locale {
         Change::Keep => {}
@@ -333,59 +346,13 @@ pub async fn lock_active_admins(connection: &impl ConnectionTrait) -> Result<Vec
     Ok(ids.into_iter().map(UserId::new).collect())
 }
 
-/// Users in order of registration, from after one of them on.
+/// Whether this account can administer others at this moment.
 ///
 /// # Errors
 /// The database's.
-pub async fn list(
-    connection: &impl ConnectionTrait,
-    filter: &UserFilter,
-    after: Option<UserId>,
-    limit: u64,
-) -> Result<Vec<User>, DbErr> {
-    let mut query = users::Entity::find().order_by_asc(users::Column::Id).limit(limit);
-    if let Some(after) = after {
-        query = query.filter(users::Column::Id.gt(after.get()));
-    }
-    if let Some(status) = filter.status {
-        query = query.filter(users::Column::Status.eq(status.as_str()));
-    }
-    if let Some(role) = &filter.role {
-        let holders = user_roles::Entity::find()
-            .select_only()
-            .column(user_roles::Column::UserId)
-            .filter(user_roles::Column::Role.eq(role.as_str()));
-        query = query.filter(users::Column::Id.in_subquery(holders.into_query()));
-    }
-    if let Some(prefix) = &filter.prefix {
-        let pattern = || LikeExpr::new(format!("{}%", escape_like(&prefix.to_lowercase()))).escape('\\');
-        // SQLite lower-cases ASCII alone: as typed is what finds other letters there.
-        let typed = LikeExpr::new(format!("{}%", escape_like(prefix))).escape('\\');
-        let lower = |column: users::Column| Expr::expr(Func::lower(Expr::col(column)));
-        query = query.filter(
-            lower(users::Column::Email)
-                .like(pattern())
-                .or(lower(users::Column::DisplayName).like(pattern()))
-                .or(Expr::col(users::Column::DisplayName).like(typed)),
-        );
-    }
-    let rows = query.all(connection).await?;
-    let mut roles: HashMap<Uuid, Vec<user_roles::Model>> = HashMap::new();
-    let of_these = user_roles::Column::UserId.is_in(rows.iter().map(|row| row.id));
-    let found = user_roles::Entity::find()
-        .filter(of_these)
-        .order_by_asc(user_roles::Column::Role);
-    for role in found.all(connection).await? {
-        roles.entry(role.user_id).or_default().push(role);
-    }
-    rows.into_iter()
-        .map(|row| {
-            let roles = roles.remove(&row.id).unwrap_or_default();
-            Ok(account(row, roles)?.user)
-        })
-        .collect()
-}
-
-fn escape_like(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+pub async fn is_active_admin(connection: &impl ConnectionTrait, id: UserId) -> Result<bool, DbErr> {
+    let account = account_by_id(connection, id).await?;
+    Ok(account.is_some_and(|account| {
+        account.user.status == UserStatus::Active && account.user.roles.iter().any(|role| role == Role::ADMIN)
+    }))
 }

@@ -1,0 +1,58 @@
+//! Admins and others, at the same moment.
+
+use roster::domain::UserStatus;
+use serde_json::json;
+
+use super::{Admin, path};
+use crate::support::{World, all};
+
+scenario! {
+    async fn two_admins_who_end_each_other_at_once_always_leave_one(world: World) {
+        let first = Admin::of(&world).await;
+        let second = world.register("second").await;
+        for round in 0..12 {
+            world.set_roles(&second, &["admin"]).await;
+            world.set_roles(&first.persona, &["admin"]).await;
+            for persona in [&first.persona, &second] {
+                world.set_status(persona, UserStatus::Active).await;
+            }
+            let tokens = [world.sign_in(&first.persona).await, world.sign_in(&second).await];
+            let change = if round % 2 == 0 { json!({"roles": []}) } else { json!({"status": "disabled"}) };
+            let calls = [(&tokens[0], &second), (&tokens[1], &first.persona)];
+            let calls = calls.map(|(token, target)| world.patch(&path(target)).bearer(token).json(&change));
+            let mut statuses: Vec<u16> = all(calls).await.iter().map(|answer| answer.status).collect();
+            statuses.sort_unstable();
+            assert_eq!(statuses[0], 200, "{statuses:?}");
+            assert!([401, 403, 409].contains(&statuses[1]), "{statuses:?}");
+        }
+    }
+
+    async fn the_last_active_admin_stays(world: World) {
+        let admin = Admin::of(&world).await;
+        let other = world.register("other").await;
+        world.set_roles(&other, &["admin"]).await;
+        world.set_status(&other, UserStatus::Disabled).await;
+        for change in [json!({"roles": []}), json!({"roles": ["editor"]}), json!({"status": "disabled"})] {
+            let call = world.patch(&path(&admin.persona)).bearer(&admin.token).json(&change);
+            call.await.expect(409).problem("conflict");
+        }
+        world.delete(&path(&admin.persona)).bearer(&admin.token).await.expect(409).problem("conflict");
+        world.patch(&path(&other)).bearer(&admin.token).json(&json!({"status": "active"})).await.expect(200);
+        world.delete(&path(&admin.persona)).bearer(&admin.token).await.expect(204);
+    }
+
+    async fn whoever_loses_the_role_is_refused_from_the_next_request_on(world: World) {
+        let admin = Admin::of(&world).await;
+        let other = world.register("other").await;
+        world.set_roles(&other, &["admin"]).await;
+        let token = world.sign_in(&other).await;
+        world.get("/admin/users").bearer(&token).await.expect(200);
+        world.patch(&path(&other)).bearer(&admin.token).json(&json!({"roles": ["editor"]})).await.expect(200);
+        world.get("/admin/users").bearer(&token).await.expect(403);
+        world.profile(&token).await;
+        world.set_roles(&other, &["admin"]).await;
+        world.get("/admin/users").bearer(&token).await.expect(200);
+        world.set_status(&other, UserStatus::Disabled).await;
+        world.get("/admin/users").bearer(&token).await.expect(401);
+    }
+}
