@@ -76,8 +76,8 @@ impl Work {
             let parts = [
                 digest,
                 password,
-                if round % 3 == 0 { 0 } else { salt },
-                if round % 7 == 0 { 0 } else { password },
+                if round.is_multiple_of(3) { 0 } else { salt },
+                if round.is_multiple_of(7) { 0 } else { password },
                 closing,
             ];
             u64::try_from(parts.iter().sum::<usize>().div_ceil(compressed)).unwrap_or(u64::MAX)

@@ -231,7 +231,7 @@ fn base64(
 /// The bytes of a text in small hexadecimal digits, as the libraries write them, if there are so many.
 fn hexadecimal(text: &str, lengths: RangeInclusive<usize>) -> Result<Vec<u8>, UnreadableHash> {
     let malformed = UnreadableHash::Malformed;
-    if text.len() % 2 != 0 || !lengths.contains(&(text.len() / 2)) {
+    if !text.len().is_multiple_of(2) || !lengths.contains(&(text.len() / 2)) {
         return Err(malformed);
     }
     let value = |digit: &u8| match digit {

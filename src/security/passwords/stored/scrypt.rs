@@ -154,7 +154,7 @@ impl StoredScrypt {
 }
 
 impl StoredFirebase {
-    /// As Supabase's GoTrue writes it: `$fbscrypt$v=1,n=14,r=8,p=1,ss=…,sk=…$salt$digest`. Firebase itself keeps the
+    /// As Supabase's `GoTrue` writes it: `$fbscrypt$v=1,n=14,r=8,p=1,ss=…,sk=…$salt$digest`. Firebase itself keeps the
     /// project's half, `ss` and `sk`, apart from the accounts.
     pub(super) fn parse(text: &str) -> Result<Self, UnreadableHash> {
         let malformed = UnreadableHash::Malformed;
