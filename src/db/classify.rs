@@ -54,17 +54,11 @@ pub(super) fn is_locked(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether this connection takes no writes although the database may: a PostgreSQL server that isn't the primary any more
-/// and hasn't hung up, or an `SQLite` file that couldn't be opened for writing at the time (`READONLY`). sqlx and SQLite
-/// would keep it.
+/// Whether this connection takes no writes although the database may: it leads to a PostgreSQL server that isn't the
+/// primary any more and hasn't hung up.
 pub(super) fn is_read_only(cause: &Cause) -> bool {
-    let Some(error) = cause.of_type::<DbErr>().and_then(database_error) else {
-        return false;
-    };
-    match postgres_code(error) {
-        Some(code) => code == "25006",
-        None => sqlite_code(error) == Some(8),
-    }
+    let error = cause.of_type::<DbErr>().and_then(database_error);
+    error.and_then(postgres_code) == Some("25006")
 }
 
 /// What a client is told of a database error that nobody has handled before.

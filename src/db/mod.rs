@@ -302,8 +302,8 @@ impl Db {
         }
     }
 
-    /// Replaces connections that take no writes: behind the same address there may be another server by now, and the
-    /// same file may be opened for writing. Whoever reads on the old ones finishes; the last to leave closes them.
+    /// Replaces connections that take no writes: behind the same address there may be another server by now. Whoever
+    /// reads on the old ones finishes; the last to leave closes them.
     fn look_for_a_writable_one(&self) {
         let shared = &self.shared;
         let now = milliseconds(shared.opened.elapsed()).max(1);
@@ -314,7 +314,7 @@ impl Db {
                 .replaced
                 .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
         };
-        if is_due && is_first().is_ok() {
+        if self.backend() == DbBackend::Postgres && is_due && is_first().is_ok() {
             drop(self.replace("the database takes no writes on these connections"));
         }
     }

@@ -147,9 +147,12 @@ async fn read(
 /// answer, so that nothing behind the body is taken for a request.
 fn is_unframed(headers: &HeaderMap) -> bool {
     !headers.contains_key(TRANSFER_ENCODING)
-        && headers
-            .get_all(UPGRADE)
-            .any(|protocol| protocol.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"))
+        && headers.get_all(UPGRADE).any(|protocol| {
+            protocol
+                .as_bytes()
+                .trim_ascii()
+                .eq_ignore_ascii_case(b"websocket")
+        })
 }
 
 /// A form, decoded strictly: a lenient decoder would put replacement characters into a password.
