@@ -24,6 +24,7 @@ use actix_web::web::{Bytes, Data};
 use crate::app::AppState;
 use crate::config::Config;
 use crate::error::ApiError;
+use crate::http::crowd::Crowd;
 use crate::http::envelope::{envelope, failure, finish, new_request_id};
 use crate::http::oauth;
 use crate::http::wire::{LINGER, Wire};
@@ -79,6 +80,7 @@ impl RunningServer {
                 let app = app(Arc::clone(&state), document.clone());
                 let app = map_config(app.into_factory(), |()| AppConfig::default());
                 let is_ending = is_ending.clone();
+                let crowd = Crowd::new(config.server.max_connections);
                 let http = HttpService::build()
                     .keep_alive(KEEP_ALIVE)
                     .client_request_timeout(seconds(config.server.header_timeout_seconds))
@@ -97,7 +99,7 @@ impl RunningServer {
                 let wire = fn_service(move |stream: TcpStream| {
                     let peer = stream.peer_addr().ok();
                     ready(Ok::<_, DispatchError>((
-                        Wire::new(stream, Arc::clone(&state)),
+                        Wire::new(stream, Arc::clone(&state), &crowd),
                         peer,
                     )))
                 });

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zeroize::Zeroizing;
 
 use crate::app::{AppState, Lifecycle, RefusalLog};
@@ -28,6 +29,13 @@ use crate::security::passwords::{
 use crate::security::{AccessTokenSettings, AccessTokens, KeyedDigest, Party, RetiredSchemes, Sealer};
 use crate::sessions::LastUses;
 use crate::users::Repeats;
+
+/// As many as either database has by default, or more.
+const DATABASE_CONNECTIONS: usize = 20;
+/// An `SQLite` connection has the file, its log and its index open; a worker waits on a few files of its own as well.
+const FILES_EACH: usize = 3;
+/// Logs, mails, the listener, signals.
+const OTHER_FILES: usize = 40;
 
 /// Why Roster can't start. Its text is one line for an operator.
 #[derive(Debug)]
@@ -51,6 +59,38 @@ impl std::error::Error for StartError {}
 /// Turns any error into a line for an operator.
 pub fn start_error(error: impl std::fmt::Display) -> StartError {
     StartError(error.to_string())
+}
+
+/// Raises the limit on open files as far as this process may, and takes no more connections than that leaves room for:
+/// where the files run out, nobody is let in and the database can't be opened again either.
+pub fn fit_open_files(config: &mut Config) {
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limits.maximum,
+        maximum: limits.maximum,
+    };
+    // A system may refuse its own hard limit; the soft one stays then.
+    let is_raised = setrlimit(Resource::Nofile, raised).is_ok();
+    let Some(most) = (if is_raised { limits.maximum } else { limits.current }) else {
+        return;
+    };
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let workers = config.server.workers().max(1);
+    let database = usize::try_from(config.database.max_connections).unwrap_or(usize::MAX);
+    let ours = database
+        .max(DATABASE_CONNECTIONS)
+        .saturating_add(workers)
+        .saturating_mul(FILES_EACH)
+        .saturating_add(OTHER_FILES);
+    let room = (most - ours.min(most / 2)) / workers;
+    if room < config.server.max_connections {
+        log::warn!(
+            "{most} files may be open: each of {workers} workers takes {room} connections instead of \
+             server.max_connections = {}; raise the limit (ulimit -n, LimitNOFILE=) for more",
+            config.server.max_connections
+        );
+        config.server.max_connections = room.max(1);
+    }
 }
 
 /// The database, and the secret that its keys are sealed with.

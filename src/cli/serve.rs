@@ -33,6 +33,9 @@ pub(super) async fn run(context: &Context) -> Result<(), StartError> {
     for notice in &loaded.notices {
         log::warn!("{notice}");
     }
+    startup::fit_open_files(&mut config);
+    // The end of the process, unless somebody listens; what can't be written is answered as on a full disk instead.
+    let _too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
     // First the port: where it is taken, nothing has been made or changed.
     let wanted = SocketAddr::new(config.server.host, config.server.port);
     let listener = listen(wanted)?;

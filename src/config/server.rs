@@ -30,6 +30,8 @@ pub struct ServerConfig {
     pub header_timeout_seconds: u16,
     /// Seconds within which a request's body must have arrived.
     pub body_timeout_seconds: u16,
+    /// Seconds for which a client may leave an answer unread.
+    pub write_timeout_seconds: u16,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// Worker threads; 0 for one per core ([`ServerConfig::workers`]).
@@ -101,6 +103,12 @@ impl ServerConfig {
                 10,
                 1..=300,
                 "Seconds within which the body of a request must have arrived",
+            ),
+            write_timeout_seconds: r.number(
+                "server.write_timeout_seconds",
+                30,
+                1..=300,
+                "Seconds for which a client may leave its answer unread",
             ),
             trusted_proxies: r.list(
                 "server.trusted_proxies",

@@ -49,12 +49,16 @@ pub(super) fn is_broken_connection(error: &DbErr) -> bool {
 /// Whether another process has the `SQLite` file locked at this moment (`BUSY`, sqlite.org/rescode.html).
 pub(super) fn is_locked(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(error) if error.try_downcast_ref::<SqliteError>().is_some() => {
-            let extended: Option<u32> = error.code().and_then(|code| code.parse().ok());
-            extended.is_some_and(|code| code & 0xff == 5)
-        }
+        sqlx::Error::Database(error) => sqlite_code(error.as_ref()) == Some(5),
         _ => false,
     }
+}
+
+/// Whether this connection takes no writes although the database may: it leads to a PostgreSQL server that isn't the
+/// primary any more and hasn't hung up.
+pub(super) fn is_read_only(cause: &Cause) -> bool {
+    let error = cause.of_type::<DbErr>().and_then(database_error);
+    error.and_then(postgres_code) == Some("25006")
 }
 
 /// What a client is told of a database error that nobody has handled before.
@@ -125,10 +129,13 @@ fn is_unavailable(error: &dyn DatabaseError) -> bool {
             .any(|class| code.starts_with(class))
             || matches!(code, "25006" | "25P03" | "55P03");
     }
-    if error.try_downcast_ref::<SqliteError>().is_some() {
-        let extended: Option<u32> = error.code().and_then(|code| code.parse().ok());
-        // BUSY, LOCKED, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB (sqlite.org/rescode.html).
-        return extended.is_some_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 11 | 13 | 14 | 15 | 26));
-    }
-    false
+    // BUSY, LOCKED, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB (sqlite.org/rescode.html).
+    matches!(sqlite_code(error), Some(5 | 6 | 8 | 10 | 11 | 13 | 14 | 15 | 26))
+}
+
+/// The primary result code of `SQLite`, without what extends it.
+fn sqlite_code(error: &dyn DatabaseError) -> Option<u32> {
+    error.try_downcast_ref::<SqliteError>()?;
+    let extended: u32 = error.code()?.parse().ok()?;
+    Some(extended & 0xff)
 }

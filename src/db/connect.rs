@@ -26,6 +26,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 const MIGRATION_WAIT: Duration = Duration::from_secs(30);
 /// How long to wait before a locked file is tried again.
 const PROBE_PAUSE: Duration = Duration::from_millis(20);
+/// How many bytes of `SQLite`'s log stay when it begins again.
+const LARGEST_LOG: u32 = 64 << 20;
 /// Enough readers for a machine's cores; a writer is always alone.
 const SQLITE_CONNECTIONS: u32 = 8;
 /// Shared among the workers.
@@ -170,6 +172,8 @@ impl DatabaseSettings {
             // FULL: what was acknowledged survives a power cut, also in WAL mode.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // A log that a long reader made long gives the disk back when it has gone.
+            .pragma("journal_size_limit", LARGEST_LOG.to_string())
             .busy_timeout(if self.for_migrations {
                 MIGRATION_WAIT
             } else {

@@ -43,6 +43,8 @@ pub use writer::{Transaction, Writer};
 
 /// How long a request waits for the database in all. The contract promises an answer within 3 s.
 const DEADLINE: Duration = Duration::from_millis(2_600);
+/// How soon connections that take no writes are replaced again: those that come next may be no better.
+const BETWEEN_REPLACEMENTS: Duration = Duration::from_secs(2);
 
 /// A handle on the database; clones share its connections.
 #[derive(Clone, Debug)]
@@ -60,6 +62,8 @@ struct Shared {
     generation: AtomicU64,
     /// When anything was answered last, in milliseconds since `opened`.
     answered: AtomicU64,
+    /// When connections were replaced last that took no writes, likewise; 0 where they never were.
+    replaced: AtomicU64,
     opened: Instant,
     /// Held by whoever writes to `SQLite`: there, one writes at a time anyway, and those that wait inside the
     /// database would each hold a connection.
@@ -92,6 +96,7 @@ impl Db {
             link: ArcSwap::from_pointee(link),
             generation: AtomicU64::new(0),
             answered: AtomicU64::new(0),
+            replaced: AtomicU64::new(0),
             opened: Instant::now(),
             writing: Arc::new(Semaphore::new(1)),
             directs: Mutex::default(),
@@ -260,6 +265,11 @@ impl Db {
                 shared
                     .answered
                     .store(milliseconds(shared.opened.elapsed()), Ordering::Relaxed);
+                if let Err(ApiError::DatabaseUnavailable(cause)) = &result
+                    && classify::is_read_only(cause)
+                {
+                    self.look_for_a_writable_one();
+                }
                 result
             }
             Ok(Err(ended)) => Err(ApiError::internal(ended)),
@@ -287,13 +297,38 @@ impl Db {
         if !is_first || self.backend() != DbBackend::Postgres {
             return;
         }
-        match shared.settings.open() {
+        if let Some(stale) = self.replace("the database link has stopped answering") {
+            tokio::spawn(async move { stale.close().await });
+        }
+    }
+
+    /// Replaces connections that take no writes: behind the same address there may be another server by now. Whoever
+    /// reads on the old ones finishes; the last to leave closes them.
+    fn look_for_a_writable_one(&self) {
+        let shared = &self.shared;
+        let now = milliseconds(shared.opened.elapsed()).max(1);
+        let last = shared.replaced.load(Ordering::Relaxed);
+        let is_due = last == 0 || now.saturating_sub(last) >= milliseconds(BETWEEN_REPLACEMENTS);
+        let is_first = || {
+            shared
+                .replaced
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+        };
+        if self.backend() == DbBackend::Postgres && is_due && is_first().is_ok() {
+            drop(self.replace("the database takes no writes on these connections"));
+        }
+    }
+
+    fn replace(&self, why: &str) -> Option<Arc<Link>> {
+        match self.shared.settings.open() {
             Ok(fresh) => {
-                let stale = shared.link.swap(Arc::new(fresh));
-                log::warn!("the database link has stopped answering: opening new connections");
-                tokio::spawn(async move { stale.close().await });
+                log::warn!("{why}: opening new connections");
+                Some(self.shared.link.swap(Arc::new(fresh)))
             }
-            Err(error) => log::error!("cannot open new database connections: {error}"),
+            Err(error) => {
+                log::error!("cannot open new database connections: {error}");
+                None
+            }
         }
     }
 }

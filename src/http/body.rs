@@ -4,7 +4,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use actix_web::http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt as _;
 use percent_encoding::percent_decode;
@@ -140,11 +142,14 @@ async fn read(
     if announced.is_some_and(|length| length > limit) {
         return Err(ApiError::PayloadTooLarge { limit });
     }
+    let end = is_unframed(headers).then(|| announced.unwrap_or_default());
     let time = Duration::from_secs(u64::from(config.server.body_timeout_seconds));
     let reading = async {
         // A body has passwords in it as a rule.
         let mut body = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(512)));
-        while let Some(chunk) = payload.next().await {
+        while end.is_none_or(|end| body.len() < end)
+            && let Some(chunk) = payload.next().await
+        {
             let chunk =
                 chunk.map_err(|_| ApiError::Malformed("The body could not be read to its end.".into()))?;
             if body.len() + chunk.len() > limit {
@@ -152,11 +157,25 @@ async fn read(
             }
             body.extend_from_slice(&chunk);
         }
+        body.truncate(end.unwrap_or(limit));
         Ok(body)
     };
     tokio::time::timeout(time, reading)
         .await
         .unwrap_or(Err(ApiError::BodyTimeout { limit: time }))
+}
+
+/// Whether actix takes everything that the connection has to bring for the body: it does where somebody asks for a
+/// WebSocket, whatever the length says. We offer none, so the length holds (RFC 9110 §7.8); the connection ends with the
+/// answer, so that nothing behind the body is taken for a request.
+fn is_unframed(headers: &HeaderMap) -> bool {
+    !headers.contains_key(TRANSFER_ENCODING)
+        && headers.get_all(UPGRADE).any(|protocol| {
+            protocol
+                .as_bytes()
+                .trim_ascii()
+                .eq_ignore_ascii_case(b"websocket")
+        })
 }
 
 /// A form, decoded strictly: a lenient decoder would put replacement characters into a password.

@@ -24,8 +24,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use futures_util::FutureExt as _;
 
 use super::bearer::Caller;
+use super::crowd::Activity;
 use super::origin::{RequestId, client_address};
-use super::wire::Activity;
 use super::{oauth, page, problem, rate_limit};
 use crate::app::AppState;
 use crate::clock::Ambient;

@@ -7,6 +7,7 @@ pub mod basic;
 pub mod bearer;
 pub mod body;
 pub mod conditional;
+pub mod crowd;
 pub mod envelope;
 #[cfg(fuzzing)]
 #[doc(hidden)]

@@ -6,14 +6,15 @@
 //! framework's own have none: that is how they are told apart.
 //!
 //! It also keeps times that the framework doesn't: a head has to arrive in time on every request of a connection, not
-//! only on the first, and what is written has to be read.
+//! only on the first, and what is written has to be read. Where connections are many, those that are idle longest end
+//! early; see the `crowd` module.
 //!
 //! The price is a look at the last four bytes of each write.
 
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use actix_web::rt::net::{ActixStream, Ready, TcpStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use super::crowd::{Activity, Crowd, Stage};
 use super::envelope::{ACCESS_LOG, finish, new_request_id};
 use super::problem;
 use crate::app::AppState;
@@ -31,31 +33,6 @@ use crate::app::AppState;
 const AFTER_THE_FRAMEWORK: Duration = Duration::from_millis(500);
 /// How long the rest of a body that nobody wants is waited for, so that its sender sees the answer.
 pub const LINGER: Duration = Duration::from_secs(2);
-/// How long a client may leave an answer unread.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// What a connection is doing, told by the two who know: the wire and the envelope.
-#[derive(Clone, Debug, Default)]
-pub struct Activity(Arc<AtomicU8>);
-
-impl Activity {
-    const IDLE: u8 = 0;
-    const HEAD: u8 = 1;
-    const REQUEST: u8 = 2;
-    const CLOSING: u8 = 3;
-
-    /// A request has come as far as the envelope.
-    pub fn begin_request(&self) {
-        self.0.store(Self::REQUEST, Ordering::Relaxed);
-    }
-
-    /// It has its answer. What comes now is the next head; or, where the connection is to be closed, the rest of a
-    /// body that nobody wants, and that the framework would wait for without end.
-    pub fn end_request(&self, is_closing: bool) {
-        let next = if is_closing { Self::CLOSING } else { Self::IDLE };
-        self.0.store(next, Ordering::Relaxed);
-    }
-}
 
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 const START: &[u8] = b"HTTP/1.1 ";
@@ -77,11 +54,11 @@ pub struct Wire {
 impl Wire {
     /// Takes a connection.
     #[must_use]
-    pub fn new(stream: TcpStream, state: Arc<AppState>) -> Self {
+    pub fn new(stream: TcpStream, state: Arc<AppState>, crowd: &Rc<Crowd>) -> Self {
         Self {
             stream,
             state,
-            activity: Activity::default(),
+            activity: crowd.join(),
             head_due: None,
             read_due: None,
             replacement: None,
@@ -96,14 +73,14 @@ impl Wire {
 
     /// Whether the head that is arriving is late.
     fn is_head_late(&mut self, cx: &mut Context<'_>, has_read: bool) -> bool {
-        match self.activity.0.load(Ordering::Relaxed) {
-            Activity::IDLE if has_read => {
+        match self.activity.stage() {
+            Stage::Idle if has_read => {
                 let limit = Duration::from_secs(u64::from(self.state.config.server.header_timeout_seconds));
                 self.head_due = Some(Box::pin(sleep(limit + AFTER_THE_FRAMEWORK)));
-                self.activity.0.store(Activity::HEAD, Ordering::Relaxed);
+                self.activity.begin_head();
             }
-            Activity::HEAD => {}
-            Activity::CLOSING => {
+            Stage::Head => {}
+            Stage::Closing => {
                 self.head_due.get_or_insert_with(|| Box::pin(sleep(LINGER)));
             }
             _ => self.head_due = None,
@@ -202,9 +179,8 @@ impl AsyncWrite for Wire {
             let _ = self.is_head_late(cx, false);
             return written;
         }
-        let due = self
-            .read_due
-            .get_or_insert_with(|| Box::pin(sleep(WRITE_TIMEOUT)));
+        let limit = Duration::from_secs(u64::from(self.state.config.server.write_timeout_seconds));
+        let due = self.read_due.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(due.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -230,6 +206,10 @@ impl AsyncRead for Wire {
         if self.is_head_late(cx, has_read) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        if read.is_pending() && self.activity.is_to_leave(cx) {
+            // As if the client had said that nothing more comes: what was answered is still written.
+            return Poll::Ready(Ok(()));
+        }
         read
     }
 }
@@ -241,6 +221,12 @@ impl ActixStream for Wire {
 
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         ActixStream::poll_write_ready(&self.stream, cx)
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.activity.leave();
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::postgres::{Cluster, Unprivileged, free_port, missing, programs};
-use crate::support::{Client, Installation, PASSWORD, PATIENCE, connect, count};
+use crate::support::{Client, Installation, Link, PASSWORD, PATIENCE, connect, count};
 
 const ADA: &str = "ada@example.com";
 
@@ -160,10 +160,73 @@ async fn soon(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     assert!(came.is_ok(), "{what}: not in time");
 }
 
+/// What a primary with a replica is started with.
+const REPLICATION: &str =
+    "wal_level = replica\nmax_wal_senders = 4\nsynchronous_commit = on\nhot_standby = on";
+
+#[tokio::test]
+async fn a_primary_that_becomes_read_only_and_does_not_hang_up_is_left_for_the_next_one() {
+    let Some(cluster) = Cluster::start(REPLICATION, None, |_| {}) else {
+        return;
+    };
+    let primary: Url = cluster.url("postgres").parse().unwrap();
+    let replica = Replica::of(&primary);
+    let (link, url) = Link::to(primary.as_str()).await;
+    let server = Installation::new().with("DATABASE_URL", &url).serve().await;
+    let client = server.client();
+    client.register(ADA).await;
+    let token = client.login(ADA).await;
+    let mut of_replica = primary.clone();
+    of_replica.set_port(Some(replica.port)).unwrap();
+    let (before, standby) = (
+        connect(primary.as_str()).await,
+        connect(of_replica.as_str()).await,
+    );
+    soon("replication", async || {
+        count(&standby, "SELECT id FROM sessions").await == 1
+    })
+    .await;
+
+    // Demoted, with every socket still open.
+    before
+        .execute_unprepared("ALTER SYSTEM SET default_transaction_read_only = on")
+        .await
+        .unwrap();
+    before
+        .execute_unprepared("SELECT pg_reload_conf()")
+        .await
+        .unwrap();
+    soon("a refusal", async || {
+        register(&client, "bob@example.com").await == 503
+    })
+    .await;
+    for _ in 0..20 {
+        assert_eq!(register(&client, "eve@example.com").await, 503);
+        assert_eq!(client.me(&token).await.0, 200, "reads go on");
+    }
+    standby
+        .execute_unprepared("SELECT pg_promote(true, 60)")
+        .await
+        .unwrap();
+    standby
+        .execute_unprepared("ALTER SYSTEM RESET default_transaction_read_only")
+        .await
+        .unwrap();
+    link.lead_to(replica.port);
+    let back = async { while register(&client, "eve@example.com").await == 503 {} };
+    let back = tokio::time::timeout(Duration::from_secs(5), back).await;
+    assert!(back.is_ok(), "no writes 5 s after the promotion");
+    assert_eq!(client.me(&token).await.0, 200);
+    server.stop().await;
+    assert_eq!(
+        count(&standby, "SELECT id FROM users WHERE email = 'eve@example.com'").await,
+        1
+    );
+}
+
 #[tokio::test]
 async fn a_replica_takes_over_and_nobody_restarts_anything() {
-    let replication = "wal_level = replica\nmax_wal_senders = 4\nsynchronous_commit = on\nhot_standby = on";
-    let Some(cluster) = Cluster::start(replication, None, |_| {}) else {
+    let Some(cluster) = Cluster::start(REPLICATION, None, |_| {}) else {
         return;
     };
     let primary: Url = cluster.url("postgres").parse().unwrap();

@@ -1,5 +1,6 @@
 //! An SQLite file that can't be written, isn't where it was, or belongs to somebody else for a while.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -216,5 +217,127 @@ async fn a_log_that_a_long_reader_kept_long_is_used_again_when_it_has_gone() {
     }
     // Written from its beginning again, so it grows no longer than it was then, and a little.
     assert!(size() <= kept + (4 << 20), "{} after {kept}", size());
+    server.stop().await;
+}
+
+/// Sets the size that a file of a running process may grow to.
+fn let_files_grow_to(size: &str, id: u32) {
+    let set = Command::new("prlimit")
+        .args([&format!("--fsize={size}:"), "--pid", &id.to_string()])
+        .status();
+    assert!(set.unwrap().success(), "{size}");
+}
+
+#[tokio::test]
+async fn files_that_may_not_grow_take_no_writes_until_they_may() {
+    let installation = Installation::new();
+    let server = installation.serve().await;
+    let client = server.client();
+    client.register(ADA).await;
+    let token = client.login(ADA).await;
+    let_files_grow_to("0", server.id());
+    let mut acknowledged = vec![ADA.to_owned(), "bob@example.com".to_owned()];
+    let mut refused = 0;
+    for number in 0..10 {
+        let email = format!("person-{number}@example.com");
+        let started = Instant::now();
+        match register(&client, &email).await {
+            (201, _) => acknowledged.push(email),
+            (status, body) => {
+                let problem = (503, &Value::from("/problems/database-unavailable"));
+                assert_eq!((status, &body["type"]), problem, "{body}");
+                refused += 1;
+            }
+        }
+        assert!(
+            started.elapsed() < Duration::from_secs(3),
+            "{:?}",
+            started.elapsed()
+        );
+        assert_eq!(client.me(&token).await.0, 200, "reads go on");
+    }
+    assert!(refused > 0, "everything was written");
+    let_files_grow_to("unlimited", server.id());
+    let back = async { while register(&client, "bob@example.com").await.0 == 503 {} };
+    let back = tokio::time::timeout(Duration::from_secs(5), back).await;
+    assert!(back.is_ok(), "no writes 5 s later");
+    client.live_a_whole_life("eve").await;
+    server.stop().await;
+    let mut there = column(&installation.database().await, "SELECT email FROM users").await;
+    there.sort();
+    acknowledged.sort();
+    assert_eq!(there, acknowledged);
+}
+
+#[tokio::test]
+async fn damaged_pages_are_told_as_an_outage_and_nothing_is_made_up() {
+    let installation = Installation::new();
+    installation.prepare().await;
+    installation.create_user(ADA, &[]).await;
+    let server = installation.serve().await;
+    let client = server.client();
+    let token = client.login(ADA).await;
+    let other = installation.database().await;
+    // Everything is in the file itself, and every page behind the first is overwritten there.
+    other
+        .execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)")
+        .await
+        .unwrap();
+    let file = installation.path("data/roster.db");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let kept = bytes.clone();
+    bytes[4096..].fill(0xff);
+    overwrite(&file, &bytes);
+    // A write by somebody else, on the first page: what others have in their memory is old then.
+    other.execute_unprepared("PRAGMA user_version = 1").await.unwrap();
+    for _ in 0..3 {
+        let (status, body) = client.me(&token).await;
+        let problem = (503, &Value::from("/problems/database-unavailable"));
+        assert_eq!((status, &body["type"]), problem, "{body}");
+        assert_unavailable(&client, "eve@example.com").await;
+        assert_eq!(client.get("/livez").await.0, 200);
+    }
+    other.close().await.unwrap();
+    server.stop().await;
+    // From a copy, it is what it was.
+    for rest in ["data/roster.db-wal", "data/roster.db-shm"] {
+        let _ = std::fs::remove_file(installation.path(rest));
+    }
+    overwrite(&file, &kept);
+    let server = installation.serve().await;
+    assert_eq!(server.client().me(&token).await.0, 200);
+    server.stop().await;
+}
+
+/// In its place: the file stays the one that others have open.
+fn overwrite(file: &Path, bytes: &[u8]) {
+    let mut file = std::fs::OpenOptions::new().write(true).open(file).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_log_that_a_long_reader_made_long_gives_the_disk_back() {
+    const LARGEST: u64 = 64 << 20;
+    let installation = Installation::new();
+    let server = installation.serve().await;
+    let client = server.client();
+    client.register(ADA).await;
+    let log = installation.path("data/roster.db-wal");
+    let size = || std::fs::metadata(&log).unwrap().len();
+    let (reading, writing) = (installation.database().await, installation.database().await);
+    let reader = reading.begin().await.unwrap();
+    let query = sea_orm::Statement::from_string(reader.get_database_backend(), "SELECT count(*) FROM users");
+    reader.query_all_raw(query).await.unwrap();
+    writing
+        .execute_unprepared("CREATE TABLE ballast (filling); INSERT INTO ballast VALUES (zeroblob(80 << 20)); DROP TABLE ballast")
+        .await
+        .unwrap();
+    assert!(size() > LARGEST, "{}", size());
+    reader.rollback().await.unwrap();
+    // The first brings everything into the file, and the next begins the log again.
+    for name in ["bob", "eve", "joe"] {
+        client.register(&format!("{name}@example.com")).await;
+    }
+    assert!(size() <= LARGEST, "{}", size());
     server.stop().await;
 }

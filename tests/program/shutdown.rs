@@ -165,6 +165,33 @@ async fn a_request_that_does_not_finish_is_ended_when_its_time_is_over() {
 }
 
 #[tokio::test]
+async fn a_stalled_body_and_a_deaf_reader_hold_up_no_end() {
+    // Once the time runs out, once a second signal comes before it does.
+    for (limit, is_impatient) in [("1", false), ("300", true)] {
+        let installation = Installation::new()
+            .with("ROSTER__SERVER__BODY_TIMEOUT_SECONDS", "300")
+            .with("ROSTER__SERVER__WRITE_TIMEOUT_SECONDS", "300")
+            .with("ROSTER__SERVER__SHUTDOWN_TIMEOUT_SECONDS", limit);
+        let mut server = installation.serve().await;
+        let mut stalled = Raw::begin_login(server.address(), ADA).await;
+        let deaf = Raw::deaf(server.address(), "/openapi.json").await;
+        server.wait_for_log("path=/openapi.json status=200").await;
+        server.signal(Signal::TERM);
+        server.log.wait_for("stopping").await;
+        if is_impatient {
+            server.signal(Signal::TERM);
+        }
+        let started = Instant::now();
+        let (status, lines) = server.ended().await;
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(10), "{took:?}");
+        assert_eq!(status.code(), Some(0), "{lines:#?}");
+        assert_eq!(stalled.rest().await, "");
+        drop(deaf);
+    }
+}
+
+#[tokio::test]
 async fn after_an_orderly_end_the_database_is_one_file() {
     let installation = Installation::new();
     installation.prepare().await;

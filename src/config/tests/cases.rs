@@ -67,6 +67,12 @@ pub(super) const CASES: &[Case] = &[
         &["0", "301"],
     ),
     Case(
+        "server.write_timeout_seconds",
+        Some("30"),
+        &["1", "300"],
+        &["0", "301"],
+    ),
+    Case(
         "server.trusted_proxies",
         Some(""),
         &["10.0.0.1,fd00::/8"],

@@ -181,4 +181,26 @@ scenario! {
             next().await.checked(Method::GET, "/nowhere").problem("not-found");
         }
     }
+
+    async fn who_asks_for_a_websocket_is_answered_as_ever_and_at_once(world: World) {
+        let (ada, _) = signed_in(&world, "ada").await;
+        let body = json!({"email": ada.email, "password": ada.password}).to_string();
+        let length = body.len().to_string();
+        let headers = [
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Content-Type", "application/json"),
+            ("Content-Length", length.as_str()),
+        ];
+        // The time for a body is ten seconds, and nobody's patience is needed here.
+        let started = std::time::Instant::now();
+        let mut connection = world.connection().await;
+        connection.send(wire("POST", "/login", &headers, "") + &body + SMUGGLED).await;
+        let answer = connection.answer().await.expect("an answer").checked(Method::POST, "/login");
+        answer.expect(200);
+        let rest = connection.rest().await;
+        assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
+        assert!(started.elapsed() < std::time::Duration::from_secs(8), "{:?}", started.elapsed());
+        works(&world).await;
+    }
 }

@@ -26,6 +26,7 @@ enum Carriage {
 pub struct Link {
     address: SocketAddr,
     carriage: watch::Sender<Carriage>,
+    target: watch::Sender<String>,
 }
 
 impl Link {
@@ -36,15 +37,27 @@ impl Link {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (carriage, watched) = watch::channel(Carriage::Flows);
+        let (target, at_present) = watch::channel(target);
         tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
-                tokio::spawn(connect(client, target.clone(), watched.clone()));
+                let target = at_present.borrow().clone();
+                tokio::spawn(connect(client, target, watched.clone()));
             }
         });
         url.set_host(Some("127.0.0.1")).unwrap();
         url.set_port(Some(address.port())).unwrap();
-        (Self { address, carriage }, url.into())
+        let link = Self {
+            address,
+            carriage,
+            target,
+        };
+        (link, url.into())
+    }
+
+    /// Every new connection leads to another server of this machine; those that are there stay as they are.
+    pub fn lead_to(&self, port: u16) {
+        self.target.send_replace(format!("127.0.0.1:{port}"));
     }
 
     /// Carries everything again.

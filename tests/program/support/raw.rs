@@ -1,7 +1,7 @@
 //! HTTP by hand, for what a well-behaved client never sends or never sees.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::{PASSWORD, PATIENCE};
@@ -17,6 +17,17 @@ impl Raw {
     /// None where nobody listens any more.
     pub async fn connect_if_possible(address: &str) -> Option<Self> {
         TcpStream::connect(address).await.ok().map(Self)
+    }
+
+    /// Asks for a large answer a hundred times, and reads none of it.
+    pub async fn deaf(address: &str, path: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let stream = socket.connect(address.parse().unwrap()).await.unwrap();
+        let mut raw = Self(stream);
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        raw.send(request.repeat(100)).await;
+        raw
     }
 
     /// Sends bytes; a connection that is closed already is for [`Self::rest`] to show.

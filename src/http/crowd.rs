@@ -1,0 +1,226 @@
+//! The connections of one worker: what each is doing, and who leaves where there are too many.
+//!
+//! A client may keep a connection for its next request, and enough of them fill every place there is: whoever comes then
+//! would wait until the first of them has been idle for as long as it may. So, when the last place is taken, those that
+//! are idle longest leave. That is no fault of theirs, and none to them: a connection that is kept may end at any time
+//! (RFC 9112 §9.5).
+//!
+//! The price is two steps in a tree of idle connections for each request.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+/// This part of all places is free again when somebody has left, and one place at least.
+const ROOM: usize = 16;
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing, until the next head begins.
+    #[default]
+    Idle,
+    /// A head is arriving.
+    Head,
+    /// A request has come as far as the envelope, and hasn't got its answer.
+    Request,
+    /// The last answer is given, and the rest of a body still comes that nobody wants.
+    Closing,
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    stage: Cell<Stage>,
+    /// Under which it stands among the idle ones; 0 where it doesn't.
+    turn: Cell<u64>,
+    is_to_leave: Cell<bool>,
+    /// Wakes whoever waits for the next head.
+    waker: RefCell<Option<Waker>>,
+}
+
+/// Every connection of one worker.
+#[derive(Debug)]
+pub struct Crowd {
+    most: usize,
+    open: Cell<usize>,
+    leaving: Cell<usize>,
+    turns: Cell<u64>,
+    /// Those that are idle longest come first.
+    idle: RefCell<BTreeMap<u64, Rc<Place>>>,
+}
+
+impl Crowd {
+    /// Nobody yet, and so many at most.
+    #[must_use]
+    pub fn new(most: usize) -> Rc<Self> {
+        Rc::new(Self {
+            most,
+            open: Cell::new(0),
+            leaving: Cell::new(0),
+            turns: Cell::new(0),
+            idle: RefCell::default(),
+        })
+    }
+
+    /// One more.
+    #[must_use]
+    pub fn join(self: &Rc<Self>) -> Activity {
+        self.open.set(self.open.get() + 1);
+        // Before the new one is among the idle ones: it has hardly had the time to say anything.
+        self.make_room();
+        let activity = Activity {
+            place: Rc::default(),
+            crowd: Some(Rc::clone(self)),
+        };
+        activity.enter(Stage::Idle);
+        activity
+    }
+
+    fn staying(&self) -> usize {
+        self.open.get().saturating_sub(self.leaving.get())
+    }
+
+    fn make_room(&self) {
+        if self.staying() < self.most {
+            return;
+        }
+        let enough = self.most.saturating_sub((self.most / ROOM).max(1));
+        while self.staying() > enough {
+            let Some((_, place)) = self.idle.borrow_mut().pop_first() else {
+                return;
+            };
+            place.turn.set(0);
+            place.is_to_leave.set(true);
+            self.leaving.set(self.leaving.get() + 1);
+            if let Some(waker) = place.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// What a connection is doing, told by the two who know: the wire and the envelope.
+#[derive(Clone, Debug, Default)]
+pub struct Activity {
+    place: Rc<Place>,
+    /// None of a request that came over no connection of ours.
+    crowd: Option<Rc<Crowd>>,
+}
+
+impl Activity {
+    /// What it is doing.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.place.stage.get()
+    }
+
+    /// A head begins to arrive.
+    pub fn begin_head(&self) {
+        self.enter(Stage::Head);
+    }
+
+    /// A request has come as far as the envelope.
+    pub fn begin_request(&self) {
+        self.enter(Stage::Request);
+    }
+
+    /// It has its answer. What comes now is the next head; or, where the connection is to be closed, the rest of a
+    /// body that nobody wants, and that the framework would wait for without end.
+    pub fn end_request(&self, is_closing: bool) {
+        self.enter(if is_closing { Stage::Closing } else { Stage::Idle });
+        if let Some(crowd) = &self.crowd {
+            crowd.make_room();
+        }
+    }
+
+    /// Whether somebody else needs the place of this one, which has nothing to do. Asked by whoever would wait for the next
+    /// head, and who is woken when that changes.
+    pub fn is_to_leave(&self, cx: &mut Context<'_>) -> bool {
+        if self.stage() != Stage::Idle {
+            return false;
+        }
+        if self.place.is_to_leave.get() {
+            return true;
+        }
+        let mut waker = self.place.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        false
+    }
+
+    /// It has ended.
+    pub fn leave(&self) {
+        self.stop_being_idle();
+        if let Some(crowd) = &self.crowd {
+            crowd.open.set(crowd.open.get().saturating_sub(1));
+            if self.place.is_to_leave.get() {
+                crowd.leaving.set(crowd.leaving.get().saturating_sub(1));
+            }
+        }
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.stop_being_idle();
+        self.place.stage.set(stage);
+        // Who is to leave already counts for nobody's room any more.
+        if stage == Stage::Idle
+            && !self.place.is_to_leave.get()
+            && let Some(crowd) = &self.crowd
+        {
+            let turn = crowd.turns.get() + 1;
+            crowd.turns.set(turn);
+            self.place.turn.set(turn);
+            crowd.idle.borrow_mut().insert(turn, Rc::clone(&self.place));
+        }
+    }
+
+    fn stop_being_idle(&self) {
+        if let Some(crowd) = &self.crowd
+            && self.place.turn.get() != 0
+        {
+            crowd.idle.borrow_mut().remove(&self.place.turn.replace(0));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leaves(activity: &Activity) -> bool {
+        activity.is_to_leave(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn those_that_are_idle_longest_leave_when_the_last_place_is_taken() {
+        let crowd = Crowd::new(4);
+        let [first, second, third] = [(); 3].map(|()| crowd.join());
+        first.begin_head();
+        first.begin_request();
+        first.end_request(false);
+        assert!([&first, &second, &third].iter().all(|one| !leaves(one)));
+        let fourth = crowd.join();
+        assert!(leaves(&second));
+        assert!([&first, &third, &fourth].iter().all(|one| !leaves(one)));
+        second.leave();
+        let fifth = crowd.join();
+        assert!(leaves(&third) && !leaves(&first) && !leaves(&fifth));
+    }
+
+    #[test]
+    fn who_has_something_to_do_stays_and_the_first_to_be_idle_leaves() {
+        let crowd = Crowd::new(2);
+        let both = [(); 2].map(|()| {
+            let activity = crowd.join();
+            activity.begin_request();
+            activity
+        });
+        let third = crowd.join();
+        third.begin_head();
+        assert!(both.iter().chain([&third]).all(|one| !leaves(one)));
+        both[1].end_request(false);
+        assert!(leaves(&both[1]) && !leaves(&both[0]) && !leaves(&third));
+    }
+}
