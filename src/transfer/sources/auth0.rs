@@ -135,7 +135,7 @@ fn hex(text: &str) -> Option<Vec<u8>> {
         .map(|digit| u8::try_from(digit.to_digit(16)?).ok())
         .collect::<Option<Vec<u8>>>()?;
     let pairs = digits.chunks(2).map(|pair| match pair {
-        [high, low] => Some(high << 4 | low),
+        [high, low] => Some((high << 4) | low),
         _ => None,
     });
     pairs.collect()

@@ -21,7 +21,7 @@ pub(super) fn rfc3339(text: &str) -> Option<DateTime<Utc>> {
     (is_separated && has_offset).then(|| parse(text)).flatten()
 }
 
-/// An instant as `PostgreSQL`, SQLite and MySQL print it, and as RFC 3339 has it: `2024-05-31 09:30:00.123456+00`, also
+/// An instant as PostgreSQL, SQLite and MySQL print it, and as RFC 3339 has it: `2024-05-31 09:30:00.123456+00`, also
 /// without fraction or offset, which is UTC then.
 pub(super) fn parse(text: &str) -> Option<DateTime<Utc>> {
     let (date, rest) = text.split_at_checked(10)?;
@@ -34,8 +34,8 @@ pub(super) fn parse(text: &str) -> Option<DateTime<Utc>> {
     if fraction.is_empty() {
         return None;
     }
-    let [year, month, day] = three(date, '-')?;
-    let [hour, minute, second] = three(time, ':')?;
+    let [year, month, day] = three(date, '-', 4)?;
+    let [hour, minute, second] = three(time, ':', 2)?;
     // Digits past the third are cut off, and missing ones are zeros.
     let milliseconds = fraction
         .bytes()
@@ -78,16 +78,15 @@ fn within_years(at: DateTime<Utc>) -> Option<DateTime<Utc>> {
     (1..=9999).contains(&at.year()).then(|| at.trunc_subsecs(3))
 }
 
-/// Three numbers of digits alone, each as wide as it has to be.
-fn three(text: &str, separator: char) -> Option<[u32; 3]> {
+/// Three numbers of digits alone, the second and third of two.
+fn three(text: &str, separator: char, first_digits: usize) -> Option<[u32; 3]> {
     let mut parts = text.split(separator);
-    let mut next = || {
+    let mut next = |width: usize| {
         let digits = parts.next()?;
-        let is_number =
-            (digits.len() == 2 || digits.len() == 4) && digits.bytes().all(|b| b.is_ascii_digit());
+        let is_number = digits.len() == width && digits.bytes().all(|b| b.is_ascii_digit());
         is_number.then(|| digits.parse().ok()).flatten()
     };
-    let numbers = [next()?, next()?, next()?];
+    let numbers = [next(first_digits)?, next(2)?, next(2)?];
     parts.next().is_none().then_some(numbers)
 }
 
@@ -171,6 +170,7 @@ mod tests {
             "+024-05-31 09:30:00",
             "2024-05-3\u{e9} 09:30:00",
             "31-05-2024 09:30:00",
+            "24-05-0031 09:30:00",
         ] {
             assert_eq!(shown(text), None, "{text}");
         }

@@ -142,7 +142,7 @@ fn metadata_is_bounded_in_size_and_depth() {
         refusal(Source::Roster, line(&text(16_385))),
         "metadata: must have at most 16384 bytes as compact JSON"
     );
-    let nested = |levels: usize| format!(r#"{}1{}"#, r#"{"a":"#.repeat(levels), "}".repeat(levels));
+    let nested = |levels: usize| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
     let deepest = only(Source::Roster, line(&nested(31))).unwrap();
     assert!(only(Source::Roster, deepest.to_line(false).unwrap().as_str()).is_ok());
     assert_eq!(
