@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::super::model::{Position, SortColumn, UserSearch, UserSort};
 use super::super::service;
-use super::admin::AdminUserResponse;
+use super::admin_wire::AdminUserResponse;
 use super::members::{parse_email, parse_role, parse_status};
 use crate::app::AppState;
 use crate::auth::Administrator;

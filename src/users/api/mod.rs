@@ -2,6 +2,7 @@
 
 mod admin;
 mod admin_list;
+mod admin_wire;
 mod again;
 mod members;
 
