@@ -1,17 +1,16 @@
 //! Opening connections, with the settings that keep them honest.
 
 use std::fmt;
-use std::fs::{DirBuilder, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sea_orm::sqlx::{ConnectOptions, Connection};
+use sea_orm::sqlx::{ConnectOptions, Connection, SqliteConnection};
 use sea_orm::{DbErr, SqlxPostgresConnector, SqlxSqliteConnector};
 
+use super::file::create_owner_only;
 use super::lane::Lane;
 use super::{Db, Link};
 use crate::config::{DatabaseConfig, DatabaseKind};
@@ -45,7 +44,7 @@ pub struct DatabaseSettings {
 
 /// The database can't be opened. Its text names the cause and the cure, and no password.
 #[derive(Debug)]
-pub struct ConnectError(String);
+pub struct ConnectError(pub(super) String);
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -126,6 +125,7 @@ impl DatabaseSettings {
                     .test_before_acquire(false)
                     .idle_timeout(None)
                     .max_lifetime(None)
+                    .after_release(|connection, _| Box::pin(has_ended_transactions(connection)))
                     .connect_lazy_with(options.clone());
                 Ok(Link {
                     pool: SqlxSqliteConnector::from_sqlx_sqlite_pool(pool),
@@ -345,6 +345,17 @@ impl DatabaseSettings {
     }
 }
 
+/// Whether a connection may be used again.
+///
+/// `SQLite` ends a transaction by itself where the disk fails it. sqlx doesn't notice, counts on from there, and takes
+/// the next transaction for one inside another, whose commit writes nothing: what was acknowledged would be lost when
+/// the connection closes. Such a connection is closed at once, before anybody has used it.
+async fn has_ended_transactions(connection: &mut SqliteConnection) -> Result<bool, sea_orm::sqlx::Error> {
+    // A rollback that was asked for is done when this is answered.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
+}
+
 enum ProbeError {
     Settings(ConnectError),
     Database(sea_orm::sqlx::Error),
@@ -364,37 +375,6 @@ impl From<sea_orm::sqlx::Error> for ProbeError {
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Makes the file, and its folder, for the owner alone: it holds password hashes. `SQLite` would use the umask.
-fn create_owner_only(file: &Path) -> Result<(), ConnectError> {
-    let explain = |path: &Path, error: &std::io::Error| {
-        ConnectError(format!(
-            "cannot make the database file {}: {error} ({}); make the folder writable for this user or set database.url",
-            file.display(),
-            path.display()
-        ))
-    };
-    if let Some(folder) = file
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
-    {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|error| explain(folder, &error))?;
-    }
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)
-    {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(explain(file, &error)),
-    }
 }
 
 impl From<ConnectError> for DbErr {

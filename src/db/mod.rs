@@ -11,6 +11,7 @@
 mod classify;
 mod connect;
 mod direct;
+mod file;
 mod lane;
 mod reader;
 mod row;

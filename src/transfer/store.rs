@@ -14,12 +14,13 @@ use super::model::{NewRow, Outcome, UserRecord};
 use crate::domain::{DisplayName, EmailAddress, Locale, Metadata, PasswordHash, Role, UserId, UserStatus};
 
 /// The columns of a new row, in the order of [`values`].
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 15] = [
     "id",
     "email",
     "email_verified",
     "pending_email",
     "display_name",
+    "display_name_key",
     "locale",
     "metadata",
     "status",
@@ -42,7 +43,8 @@ fn values(row: NewRow) -> [Value; COLUMNS.len()] {
         record.email.as_str().into(),
         record.email_verified.into(),
         record.pending_email.map(|email| email.as_str().to_owned()).into(),
-        record.display_name.map(DisplayName::into_string).into(),
+        record.display_name.as_ref().map(DisplayName::as_str).into(),
+        record.display_name.as_ref().map(DisplayName::search_key).into(),
         record.locale.map(Locale::into_string).into(),
         record.metadata.as_json().into(),
         record.status.as_str().into(),
