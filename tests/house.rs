@@ -159,6 +159,11 @@ const ROOMS: &[Room] = &[
                 "which unique key was violated is what tells an address that is taken from a fault",
             ),
             (
+                "transfer/**",
+                "clock",
+                "an account that comes over gets an id of the time at which it was registered",
+            ),
+            (
                 "mail/**",
                 "mailer",
                 "what is rendered here is handed to the seam that everything leaves through",
@@ -200,6 +205,16 @@ const ROOMS: &[Room] = &[
                 "which mail is asked for is all that a request says",
             ),
             (
+                "transfer/**",
+                "api of audit",
+                "an event is told as it is everywhere",
+            ),
+            (
+                "transfer/**",
+                "api of sessions",
+                "a session is told as it is everywhere",
+            ),
+            (
                 "operations/**",
                 "db",
                 "readiness asks for pending migrations, and there is nothing to decide about it",
@@ -209,7 +224,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "transfer",
         files: &["transfer/model.rs", "transfer/sources/**"],
-        may_use: &["transfer", "domain", "own::model"],
+        may_use: &["domain", "own::model", "own::door"],
         must_not_see: &["web", "sql", "tokio", "async"],
         besides: &[(
             "transfer/sources/**",
@@ -261,6 +276,12 @@ const ROOMS: &[Room] = &[
             ("**", "door of clients", "what a service returns is printed"),
             ("**", "door of keys", "what a service returns is printed"),
             ("**", "door of mail", "what a service returns is printed"),
+            ("**", "door of schemes", "what a service returns is printed"),
+            (
+                "**",
+                "door of transfer",
+                "what a service returns is printed, and an argument names a source",
+            ),
             ("**", "door of users", "what a service returns is printed"),
             ("cli/mod.rs", "telemetry", "a command may log"),
             (
@@ -309,7 +330,7 @@ fn crates(word: &'static str) -> Vec<&'static str> {
     }
 }
 
-const FEATURES: [&str; 11] = [
+const FEATURES: [&str; 13] = [
     "audit",
     "auth",
     "clients",
@@ -318,7 +339,9 @@ const FEATURES: [&str; 11] = [
     "mail",
     "oauth",
     "operations",
+    "schemes",
     "sessions",
+    "transfer",
     "users",
     "verification",
 ];

@@ -98,6 +98,9 @@ impl<'a> EventResponse<'a> {
     }
 
     /// As its subject sees it: where another user has done it, from where is that user's business.
+    ///
+    /// # Errors
+    /// Where stored details aren't JSON, which only a hand in the database can do.
     pub fn for_subject(entry: &'a Entry) -> Result<Self, ApiError> {
         let mut event = Self::of(entry)?;
         if entry.actor.is_some() && entry.actor != entry.subject {

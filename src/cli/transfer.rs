@@ -147,7 +147,7 @@ fn open(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), StartError> 
     let explain = |error: io::Error| StartError::new(format!("cannot read {}: {error}", path.display()));
     let file = File::open(path).map_err(explain)?;
     let metadata = file.metadata().map_err(explain)?;
-    let length = metadata.is_file().then(|| metadata.len());
+    let length = metadata.is_file().then_some(metadata.len());
     Ok((Box::new(file), length))
 }
 

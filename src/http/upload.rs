@@ -68,7 +68,6 @@ impl Upload {
 
     /// Parts it into what a thread reads, and what has to be awaited meanwhile: the latter hands over what arrives, and
     /// fails where the body is too large, or nothing arrives for as long as a whole body may take elsewhere.
-    #[must_use]
     pub fn split(
         self,
     ) -> (

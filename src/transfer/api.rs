@@ -92,13 +92,16 @@ impl FromMembers for ImportQuery {
                 None
             }
         };
-        let is_dry_run = match members.string("dry_run").map(|text| text.to_string()).as_deref() {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => {
-                members.fault("dry_run", "not_allowed", "must be true or false");
-                false
-            }
+        let is_dry_run = match members.string("dry_run") {
+            None => false,
+            Some(text) => match text.as_str() {
+                "true" => true,
+                "false" => false,
+                _ => {
+                    members.fault("dry_run", "not_allowed", "must be true or false");
+                    false
+                }
+            },
         };
         Some(Self { source, is_dry_run })
     }

@@ -146,13 +146,6 @@ pub(super) struct NewRow {
     pub(super) id: UserId,
     /// What the source says.
     pub(super) record: UserRecord,
-    /// When things happened.
-    pub(super) times: Times,
-}
-
-/// Times that every account has.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Times {
     /// When it was registered.
     pub(super) created_at: DateTime<Utc>,
     /// When it was changed last.

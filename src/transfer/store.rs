@@ -36,7 +36,13 @@ const COLUMNS: [&str; 15] = [
 const ROWS: usize = 250;
 
 fn values(row: NewRow) -> [Value; COLUMNS.len()] {
-    let NewRow { id, record, times } = row;
+    let NewRow {
+        id,
+        record,
+        created_at,
+        updated_at,
+        password_changed_at,
+    } = row;
     let time = |at: Option<DateTime<Utc>>| at.map(|at| at.fixed_offset());
     [
         id.get().into(),
@@ -49,10 +55,10 @@ fn values(row: NewRow) -> [Value; COLUMNS.len()] {
         record.metadata.as_json().into(),
         record.status.as_str().into(),
         record.password_hash.map(|hash| hash.expose().to_owned()).into(),
-        time(times.password_changed_at).into(),
+        time(password_changed_at).into(),
         1_i64.into(),
-        times.created_at.fixed_offset().into(),
-        times.updated_at.fixed_offset().into(),
+        created_at.fixed_offset().into(),
+        updated_at.fixed_offset().into(),
         time(record.last_login_at).into(),
     ]
 }

@@ -121,7 +121,9 @@ fn call(
         ("POST", "/admin/import") => {
             call.body("application/x-ndjson", "{\"email\": \"moved@example.test\"}\n")
         }
-        ("PUT" | "PATCH", "/users/me") => call.json(&json!({"display_name": format!("Name {number}")})),
+        ("PUT" | "PATCH", "/users/me") | ("PATCH", "/admin/users/{id}") => {
+            call.json(&json!({"display_name": format!("Name {number}")}))
+        }
         ("POST", "/oauth/token") => {
             let body =
                 json!({"grant_type": "password", "username": "known@example.test", "password": PASSWORD});
@@ -138,10 +140,12 @@ fn call(
             let body = json!({"email": format!("made-{number}@example.test"), "password": PASSWORD});
             call.json(&body)
         }
-        ("PATCH", "/admin/users/{id}") => call.json(&json!({"display_name": format!("Name {number}")})),
-        ("POST", "/admin/keys/rotate" | "/admin/users/{id}/password-reset")
-        | ("DELETE", "/admin/users/{id}" | "/admin/users/{id}/sessions") => call,
-        ("GET", _) | ("POST", "/logout") | ("DELETE", "/users/me" | "/users/me/sessions/{id}") => call,
+        ("GET", _)
+        | ("POST", "/logout" | "/admin/keys/rotate" | "/admin/users/{id}/password-reset")
+        | (
+            "DELETE",
+            "/users/me" | "/users/me/sessions/{id}" | "/admin/users/{id}" | "/admin/users/{id}/sessions",
+        ) => call,
         _ => panic!("say how {method} {path} is called"),
     }
 }

@@ -174,7 +174,8 @@ scenario! {
         .await;
         let token = admin(&world).await;
         let lines = |count: usize| -> String {
-            (0..count).map(|number| format!("{{\"email\": \"user-{number}@example.test\"}}\n")).collect()
+            let line = |number| format!("{{\"email\": \"user-{number}@example.test\"}}\n");
+            (0..count).map(line).collect::<Vec<_>>().concat()
         };
         let report = import(&world, &token, "", LINES, &lines(2500)).await.expect(200).json().clone();
         assert_eq!(sums(&report), [2500, 2500, 0, 0]);

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 
-use super::super::model::{NewRow, Outcome, Refusal, Times, UserRecord};
+use super::super::model::{NewRow, Outcome, Refusal, UserRecord};
 use super::super::sources::{self, Checks, FirebaseConfig, ReadFault, Source};
 use super::super::store;
 use crate::app::AppState;
@@ -176,13 +176,11 @@ fn new_row(ambient: &Ambient, record: UserRecord) -> NewRow {
     let created_at = record.created_at.unwrap_or(now);
     NewRow {
         id: record.id.unwrap_or_else(|| new_id(ambient, created_at)),
-        times: Times {
-            created_at,
-            updated_at: record.updated_at.unwrap_or(created_at),
-            password_changed_at: record
-                .password_changed_at
-                .or_else(|| record.password_hash.as_ref().map(|_| created_at)),
-        },
+        created_at,
+        updated_at: record.updated_at.unwrap_or(created_at),
+        password_changed_at: record
+            .password_changed_at
+            .or_else(|| record.password_hash.as_ref().map(|_| created_at)),
         record,
     }
 }

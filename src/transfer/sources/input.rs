@@ -56,8 +56,8 @@ impl<R: BufRead> Input<R> {
     /// Goes on behind so many bytes of the buffer.
     pub(super) fn advance(&mut self, bytes: usize) -> Result<(), ReadFault> {
         let gone = self.buffer()?.get(..bytes).unwrap_or_default();
-        let lines = gone.iter().filter(|byte| **byte == b'\n').count();
-        self.line = self.line.saturating_add(lines as u64);
+        let lines: u64 = gone.iter().map(|byte| u64::from(*byte == b'\n')).sum();
+        self.line = self.line.saturating_add(lines);
         self.reader.consume(bytes);
         Ok(())
     }

@@ -76,5 +76,5 @@ fn hash(user: &UserRecord) -> &str {
 }
 
 fn time(text: &str) -> Option<DateTime<Utc>> {
-    Some(text.parse().unwrap())
+    text.parse().ok()
 }

@@ -203,7 +203,7 @@ impl Search<'_> {
         self.created(&mut query, "u.");
         self.beyond(&mut query, after, false);
         self.in_order(&mut query, limit + 1);
-        hits(self.wanted, query.all(connection).await?)
+        hits(self.wanted, &query.all(connection).await?)
     }
 
     /// A page on the way through the order itself.
@@ -221,7 +221,7 @@ impl Search<'_> {
         self.beyond(&mut query, after, false);
         self.beyond(&mut query, end, true);
         self.in_order(&mut query, limit + 1);
-        hits(self.wanted, query.all(connection).await?)
+        hits(self.wanted, &query.all(connection).await?)
     }
 
     /// The last account of the stretch that one page looks at; none where the list ends before.
@@ -238,7 +238,7 @@ impl Search<'_> {
         self.beyond(&mut query, after, false);
         self.in_order(&mut query, 1);
         query.push(&format!(" OFFSET {}", MOST - 1));
-        let rows = hits(self.wanted, query.all(connection).await?)?;
+        let rows = hits(self.wanted, &query.all(connection).await?)?;
         Ok(rows.into_iter().next().map(|hit| hit.position))
     }
 
@@ -342,7 +342,7 @@ impl Search<'_> {
     }
 }
 
-fn hits(wanted: &UserSearch, rows: Vec<QueryResult>) -> Result<Vec<Hit>, DbErr> {
+fn hits(wanted: &UserSearch, rows: &[QueryResult]) -> Result<Vec<Hit>, DbErr> {
     rows.iter()
         .map(|row| {
             let id = UserId::new(row.try_get_by_index::<Uuid>(0)?);

@@ -148,7 +148,7 @@ fn what_is_not_well_formed_is_refused() {
         format!("$pbkdf2-sha256$i=1000$${d32}"),
         format!("$scrypt$ln=0,r=8,p=1$c2FsdA${d32}"),
         format!("$scrypt$ln=14,r=8$c2FsdA${d32}"),
-        format!("$scrypt$ln=14,r=8,p=1$c2FsdA"),
+        "$scrypt$ln=14,r=8,p=1$c2FsdA".to_owned(),
         // ASP.NET Core: cut, and with a salt that isn't all there or is too short.
         aspnet(1, 0, 16),
         aspnet(1, 1000, 15),
