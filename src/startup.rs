@@ -36,6 +36,8 @@ const DATABASE_CONNECTIONS: usize = 20;
 const FILES_EACH: usize = 3;
 /// Logs, mails, the listener, signals.
 const OTHER_FILES: usize = 40;
+/// Fewer connections than this for a worker, because there are too few files, are worth a warning.
+const FEW_CONNECTIONS: usize = 1000;
 
 /// Why Roster can't start. Its text is one line for an operator.
 #[derive(Debug)]
@@ -84,7 +86,14 @@ pub fn fit_open_files(config: &mut Config) {
         .saturating_add(OTHER_FILES);
     let room = (most - ours.min(most / 2)) / workers;
     if room < config.server.max_connections {
-        log::warn!(
+        // Most installations never have so many clients, and needn't read about it at each start.
+        let level = if room < FEW_CONNECTIONS {
+            log::Level::Warn
+        } else {
+            log::Level::Debug
+        };
+        log::log!(
+            level,
             "{most} files may be open: each of {workers} workers takes {room} connections instead of \
              server.max_connections = {}; raise the limit (ulimit -n, LimitNOFILE=) for more",
             config.server.max_connections

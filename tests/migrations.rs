@@ -255,8 +255,8 @@ on_both! {
         schema.up().await.unwrap();
         let before = place.snapshot().await;
         let connection = place.connection().await;
-        let event = "INSERT INTO audit_events (id, occurred_at, action, outcome, actor_kind, details) \
-                     VALUES ('019a0000-0000-7000-8000-000000000001', '2031-05-06T07:08:09Z', 'x', 'success', 'operator', '{}')";
+        let event = "INSERT INTO audit_events (id, occurred_at, action, outcome, actor_kind, details, mac) \
+                     VALUES ('019a0000-0000-7000-8000-000000000001', '2031-05-06T07:08:09Z', 'x', 'success', 'operator', '{}', '')";
         connection.execute_unprepared(event).await.unwrap();
         assert_eq!(lines(&connection, "SELECT action FROM audit_events").await.len(), 1);
         connection.close().await.unwrap();

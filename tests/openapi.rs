@@ -345,7 +345,11 @@ fn every_operation_tells_how_it_succeeds_and_how_it_fails() {
 #[test]
 fn requests_name_all_their_members() {
     let mut bodies = 0;
-    for operation in Operation::all() {
+    // A file of rows is described by the page about moving in, and each of its rows is read for itself.
+    for operation in Operation::all()
+        .into_iter()
+        .filter(|operation| operation.path != "/admin/import")
+    {
         for (media_type, schema) in operation.request_schemas() {
             let name = operation.name();
             bodies += 1;

@@ -50,7 +50,7 @@ impl MigrationTrait for Migration {
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let connection = manager.get_connection();
         for sql in [
-            "CREATE INDEX user_roles_role_idx ON user_roles (role)",
+            "CREATE INDEX \"user_roles_role_idx\" ON \"user_roles\" (\"role\")",
             "DROP INDEX user_roles_holders_idx",
             "DROP INDEX users_display_name_search_idx",
             "DROP INDEX users_email_search_idx",

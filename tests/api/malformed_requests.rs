@@ -24,6 +24,8 @@ struct Target {
     token: String,
     method: Method,
     path: &'static str,
+    /// The path with somebody else's id in it.
+    place: String,
     /// What a registered service sends along.
     client: String,
     calls: AtomicUsize,
@@ -55,7 +57,11 @@ impl Target {
             (Method::POST, "/forgot-password"),
             (Method::POST, "/reset-password"),
             (Method::POST, "/users/me/email/confirm"),
+            (Method::POST, "/admin/users"),
+            (Method::PATCH, "/admin/users/{id}"),
         ];
+        let admin = world.sign_in(&world.admin().await).await;
+        let ben = world.register("ben").await;
         let client = world.resource_server().await;
         let here: BTreeSet<String> = all
             .iter()
@@ -69,7 +75,12 @@ impl Target {
         all.map(|(method, path)| Self {
             world: world.clone(),
             ada: ada.clone(),
-            token: token.clone(),
+            token: if path.starts_with("/admin/") {
+                admin.clone()
+            } else {
+                token.clone()
+            },
+            place: path.replace("{id}", &ben.id.to_string()),
             method,
             path,
             client: client.clone(),
@@ -84,7 +95,7 @@ impl Target {
 
     /// Whether it has members that needn't be texts.
     fn has_metadata(&self) -> bool {
-        ["/users/", "/users/me"].contains(&self.path)
+        ["/users/", "/users/me", "/admin/users", "/admin/users/{id}"].contains(&self.path)
     }
 
     /// Whether it uses a code from a mail up. A good body has none that is good, as each works once only.
@@ -115,7 +126,10 @@ impl Target {
     fn good(&self) -> Value {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         match self.path {
-            "/users/" => json!({"email": format!("new-{number}@example.test"), "password": PASSWORD}),
+            "/admin/users" => json!({"email": format!("made-{number}@example.test"), "password": PASSWORD}),
+            "/users/" => {
+                json!({"email": format!("new-{number}@example.test"), "password": PASSWORD})
+            }
             "/login" => json!({"email": self.ada.email, "password": self.ada.password}),
             "/oauth/token" => {
                 json!({"grant_type": "password", "username": self.ada.email, "password": self.ada.password})
@@ -139,8 +153,8 @@ impl Target {
     }
 
     fn call(&self) -> Call {
-        let call = self.world.call(self.method.clone(), self.path);
-        if self.path.starts_with("/users/me") {
+        let call = self.world.call(self.method.clone(), &self.place);
+        if self.path.starts_with("/users/me") || self.path.starts_with("/admin/") {
             call.bearer(&self.token)
         } else if self.path == "/oauth/introspect" {
             call.header("authorization", &self.client)
@@ -158,7 +172,7 @@ impl Target {
         };
         format!(
             "{} {} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {authorization}\r\n{headers}\r\n",
-            self.method, self.path
+            self.method, self.place
         )
     }
 
@@ -219,6 +233,8 @@ fn documented() -> BTreeSet<String> {
         .filter(|(_, (_, operation))| operation.get("requestBody").is_some())
         // What a page sends is read by a page: whatever it is, a person is told on one.
         .filter(|(path, _)| !path.ends_with("/form"))
+        // A file of rows is read as it arrives, and each row for itself.
+        .filter(|(path, _)| path.as_str() != "/admin/import")
         .map(|(path, (method, _))| format!("{} {path}", method.to_uppercase()))
         .collect()
 }
@@ -407,9 +423,9 @@ scenario! {
             let open = target.good().to_string();
             let open = open.trim_end_matches('}');
             let name = match target.path {
-                "/users/" | "/login" | "/verify-email/request" | "/forgot-password" => "email",
+                "/users/" | "/login" | "/verify-email/request" | "/forgot-password" | "/admin/users" => "email",
                 "/oauth/token" => "grant_type",
-                "/users/me" => "display_name",
+                "/users/me" | "/admin/users/{id}" => "display_name",
                 _ => "token",
             };
             let escaped = name.replacen(name.get(..1).unwrap(), &format!("\\u{:04x}", name.as_bytes()[0]), 1);
@@ -504,6 +520,11 @@ scenario! {
         ];
         for target in Target::all(&world).await {
             let before = target.state().await;
+            // An admin may set what nobody sets for oneself.
+            let is_offered = |name: &str| {
+                target.path.starts_with("/admin/") && ["roles", "status", "email_verified"].contains(&name)
+            };
+            let unknown: Vec<_> = unknown.iter().filter(|(name, _)| !is_offered(name)).collect();
             for (name, value) in &unknown {
                 let answer = target.send(target.good_and(name, value.clone()).to_string()).await;
                 answer.faults(&[(&format!("/{name}"), "unknown_member")]);
@@ -596,6 +617,16 @@ scenario! {
                         ("/id", "unknown_member"),
                     ],
                 ),
+                "/admin/users" | "/admin/users/{id}" => (
+                    json!({"email": "nobody", "password": "short", "display_name": 1, "roles": ["A"], "id": 1}),
+                    &[
+                        ("/email", "invalid_email"),
+                        ("/password", "too_short"),
+                        ("/display_name", "wrong_type"),
+                        ("/roles/0", "invalid_role"),
+                        ("/id", "unknown_member"),
+                    ],
+                ),
                 _ => (
                     json!({"email": "nobody", "password": "short", "display_name": 1, "metadata": [], "id": 1}),
                     &[
@@ -630,7 +661,9 @@ scenario! {
                 answer.faults(&[("/token", "missing"), ("/password", "missing")]);
             } else if target.is_oauth() || target.uses_code() {
                 answer.faults(&[("/token", "missing")]);
-            } else if ["/verify-email/request", "/forgot-password"].contains(&target.path) {
+            } else if target.path == "/admin/users/{id}" {
+                answer.expect(200);
+            } else if ["/verify-email/request", "/forgot-password", "/admin/users"].contains(&target.path) {
                 answer.faults(&[("/email", "missing")]);
             } else {
                 answer.faults(&[("/email", "missing"), ("/password", "missing")]);
@@ -821,7 +854,7 @@ scenario! {
             let mut after = target.state().await;
             // What the last call has changed, and nothing else.
             match target.path {
-                "/users/" => after.users -= 1,
+                "/users/" | "/admin/users" => after.users -= 1,
                 "/login" | "/oauth/token" => after.sessions -= 1,
                 _ => {}
             }

@@ -49,6 +49,12 @@ pub(super) const CASES: &[Case] = &[
         &["1023", "16777217", "64KiB"],
     ),
     Case(
+        "server.max_import_bytes",
+        Some("104857600"),
+        &["1024", "1099511627776"],
+        &["1023", "1099511627777"],
+    ),
+    Case(
         "server.shutdown_timeout_seconds",
         Some("30"),
         &["0", "3600"],
@@ -213,6 +219,18 @@ pub(super) const CASES: &[Case] = &[
         &["-1", "60001"],
     ),
     Case(
+        "password.retire_before",
+        Some(""),
+        &["ssha=2027-01-31", "bcrypt=2027-01-31,pbkdf2-sha1=2026-12-01"],
+        &[
+            "ssha",
+            "md5=2027-01-31",
+            "ssha=2027-02-30",
+            "ssha=2027-1-1",
+            "ssha=2027-01-31,",
+        ],
+    ),
+    Case(
         "registration.mode",
         Some("open"),
         &["open", "verified", "closed"],
@@ -344,24 +362,6 @@ pub(super) const CASES: &[Case] = &[
         Some("36"),
         &["1", "86400"],
         &["0", "86401"],
-    ),
-    Case(
-        "password.retire_before",
-        Some(""),
-        &["ssha=2027-01-31", "bcrypt=2027-01-31,pbkdf2-sha1=2026-12-01"],
-        &[
-            "ssha",
-            "md5=2027-01-31",
-            "ssha=2027-02-30",
-            "ssha=2027-1-1",
-            "ssha=2027-01-31,",
-        ],
-    ),
-    Case(
-        "server.max_import_bytes",
-        Some("104857600"),
-        &["1024", "1099511627776"],
-        &["1023", "1099511627777"],
     ),
     Case(
         "audit.retention_days",

@@ -71,9 +71,9 @@ scenario! {
                     for headers in [&[("Accept", accept), ("Authorization", bearer.as_str())][..], &[("Accept", accept)]] {
                         let mut connection = world.connection().await;
                         // A body would be read as the answer to what follows.
-                        let both = wire("HEAD", &spelling, headers, "") + &wire("GET", &spelling, headers, "");
-                        connection.send(both).await;
+                        connection.send(wire("HEAD", &spelling, headers, "")).await;
                         let head = connection.head_answer().await.unwrap();
+                        connection.send(wire("GET", &spelling, headers, "")).await;
                         let get = connection.answer().await.unwrap();
                         let what = format!("{spelling} {headers:?}");
                         assert_eq!(head.status, get.status, "{what}");

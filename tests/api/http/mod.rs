@@ -46,12 +46,13 @@ fn spellings(path: &str) -> Vec<String> {
     }
 }
 
-/// The paths that GET is answered on.
+/// The paths that GET is answered on with the same each time: one's own data tell of every time that they were read.
 fn readable() -> Vec<String> {
     let found: Vec<String> = paths()
         .into_iter()
         .filter(|(_, allowed)| allowed.contains("GET"))
         .map(|(path, _)| path)
+        .filter(|path| path != "/users/me/export")
         .collect();
     assert!(found.len() > 8);
     found

@@ -8,12 +8,14 @@ use crate::support::{PASSWORD, World};
 
 scenario! {
     async fn a_slash_at_the_end_makes_no_difference(world: World) {
-        let (_, token) = signed_in(&world, "ada").await;
-        for path in readable() {
+        let token = world.sign_in(&world.admin().await).await;
+        // What has an id in its path is nowhere, and says under which id of a request.
+        for path in readable().into_iter().filter(|path| !path.contains("-7000-")) {
             let mut answers = Vec::new();
             for spelling in spellings(&path) {
                 // A list knows its parameters, and takes no other.
-                let queries: &[&str] = if path == "/users/me/sessions" {
+                let lists = ["/users/me/sessions", "/users/me/audit", "/admin/users", "/admin/audit"];
+                let queries: &[&str] = if lists.contains(&path.as_str()) {
                     &["", "?", "?limit=50"]
                 } else {
                     &["", "?", "?x=1", "?x=/", "?next=%2F"]

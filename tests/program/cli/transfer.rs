@@ -70,8 +70,7 @@ mod stories {
         let without = installation.succeeds(&["users", "export"]).await;
         assert_eq!(without.lines().count(), 2500);
         assert!(!without.contains("$2b$") && !without.contains("password_hash"));
-        let export = ["users", "export", "--with-password-hashes"];
-        let all = installation.succeeds(&export).await;
+        let all = installation.export_with_hashes().await;
         assert_eq!(all.matches(BCRYPT).count(), 2500);
 
         // Elsewhere, from standard input: the same to the byte.
@@ -80,7 +79,7 @@ mod stories {
         let from_input = ["users", "import", "-", "--from", "roster"];
         elsewhere.succeeds_with_input(&from_input, &all).await;
         assert!(
-            elsewhere.succeeds(&export).await == all,
+            elsewhere.export_with_hashes().await == all,
             "the second export differs"
         );
         let server = elsewhere.serve().await;

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::database::{OwnDatabase, connect};
-use super::process::{Ended, finish};
+use super::process::{Ended, finish, finish_with_hashes};
 use super::{PASSWORD, ROSTER, SECRET, Server};
 
 /// A folder with nothing in it, and the variables of the programs that run there.
@@ -138,6 +138,15 @@ impl Installation {
         let ended = self.run_with_input(arguments, input).await;
         assert_eq!(ended.code, 0, "{arguments:?}: {ended:?}");
         assert_eq!(ended.stderr, "", "{arguments:?}");
+        ended.stdout
+    }
+
+    /// Every account, with its hash.
+    pub async fn export_with_hashes(&self) -> String {
+        let mut command = self.program(ROSTER);
+        command.args(["users", "export", "--with-password-hashes"]);
+        let ended = finish_with_hashes(command, "").await;
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
         ended.stdout
     }
 
