@@ -31,7 +31,34 @@ fn bcrypt_hash(version: bcrypt::Version, cost: u32, password: &str) -> String {
         .format_for_version(version)
 }
 
+/// Hashes that the libraries of other systems have made, each with its maker's name and the name of its password.
+const FOREIGN: &str = include_str!("../../src/security/passwords/tests/vectors/foreign.txt");
+
 scenario! {
+    async fn who_brings_a_hash_of_another_system_signs_in_with_it_once(world: World) {
+        let mut makers = std::collections::BTreeSet::new();
+        for (number, line) in FOREIGN.lines().enumerate() {
+            let [maker, password, hash] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
+            if password != "ascii" {
+                continue;
+            }
+            makers.insert(maker);
+            let user = world.register(&format!("user-{number}")).await;
+            world.put_hash(&user, Some(hash)).await;
+            world.log_in(&user.email, "incorrect horse").await.expect(401);
+            assert_eq!(world.hash_of(&user).await, hash, "{maker}");
+            world.log_in(&user.email, "correct horse").await.expect(200);
+            // Another letter is no other algorithm, and the cost is today's.
+            let is_ours = hash.starts_with("$2a$04$");
+            assert!(is_ours || world.hash_of(&user).await.starts_with("$2b$04$"), "{maker}");
+            world.log_in(&user.email, "correct horse").await.expect(200);
+            world.log_in(&user.email, "incorrect horse").await.expect(401);
+        }
+        for system in ["django", "werkzeug", "firebase", "better-auth", "passlib", "libxcrypt", "asp"] {
+            assert!(makers.iter().any(|maker| maker.starts_with(system)), "no hash of {system}: {makers:?}");
+        }
+    }
+
     async fn every_byte_counts_beyond_what_bcrypt_takes(world: World) {
         let long = "quartz lantern orbit meadow thistle copper anvil raven saddle pillow 72+X";
         assert_eq!(long.len(), 73);
