@@ -63,7 +63,7 @@ pub async fn verify(state: &AppState, token: &str) -> Result<VerifiedToken, ApiE
 ///
 /// An unknown address, a wrong password, a password that nobody can have and an account without one take the same
 /// path: one count, one query, one hash, one audit row, one answer. A text that can't be an address saves the query, which
-/// tells nobody anything about an account. What differs all the same is below what [`BLUR`] hides.
+/// tells nobody anything about an account. What differs all the same is less than the moment by which a refusal is late.
 ///
 /// # Errors
 /// [`ApiError::InvalidCredentials`]; [`ApiError::AccountDisabled`], only with the right password;
