@@ -42,7 +42,7 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
 
 /// Rows come in order and on lines that there are; a fault doesn't take back what was handed on.
 fn file(source: Source, bytes: &[u8]) {
-    let lines = 1 + bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+    let lines: u64 = 1 + bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
     let mut last = 1;
     let _ = read(source, Some(&CONFIG), &CHECKS, bytes, &mut |line, row| {
         assert!((last..=lines).contains(&line));
