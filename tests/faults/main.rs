@@ -31,10 +31,4 @@ mod lost_writes;
 mod migrations;
 mod storms;
 
-/// How often something is repeated that has rounds.
-fn rounds(usual: usize) -> usize {
-    let chosen = std::env::var_os("ROSTER_FAULTS_ROUNDS");
-    chosen
-        .and_then(|rounds| rounds.to_str()?.parse().ok())
-        .unwrap_or(usual)
-}
+use support::rounds;
