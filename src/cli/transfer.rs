@@ -15,7 +15,7 @@ use super::output::{progress, table};
 use crate::app::AppState;
 use crate::domain::{Actor, Origin};
 use crate::schemes::{self, SchemeCount};
-use crate::startup::StartError;
+use crate::startup::{StartError, start_error};
 use crate::transfer::Refusal;
 use crate::transfer::service::{self, Import, Report};
 use crate::transfer::sources::{FirebaseConfig, Source};
@@ -72,10 +72,15 @@ pub(super) async fn import(
         actor: Actor::Operator,
         origin: Origin::default(),
     };
+    let db = state.db.for_loading().map_err(start_error)?;
+    let state = AppState {
+        db: db.clone(),
+        ..state.clone()
+    };
     let mut bar = progress("rows", length);
     let (mut bytes, mut rows) = (0, 0);
     let is_json = context.output.is_json();
-    let report = service::import(state, import, counted, |report, refused| {
+    let report = service::import(&state, import, counted, |report, refused| {
         for (line, refusal) in refused {
             bar.clear();
             say(is_json, *line, refusal);
@@ -90,6 +95,7 @@ pub(super) async fn import(
     })
     .await;
     drop(bar);
+    db.close().await;
     let report = report.map_err(|error| {
         StartError::new(format!(
             "the import stopped: {error}; what was imported before stays, and the same command goes on from there"

@@ -55,10 +55,13 @@ pub(super) fn is_locked(error: &sqlx::Error) -> bool {
 }
 
 /// Whether this connection takes no writes although the database may: it leads to a PostgreSQL server that isn't the
-/// primary any more and hasn't hung up.
+/// primary any more and hasn't hung up, or it was opened while the `SQLite` file couldn't be written, which it never
+/// looks at again (`READONLY`, sqlite.org/rescode.html).
 pub(super) fn is_read_only(cause: &Cause) -> bool {
-    let error = cause.of_type::<DbErr>().and_then(database_error);
-    error.and_then(postgres_code) == Some("25006")
+    let Some(error) = cause.of_type::<DbErr>().and_then(database_error) else {
+        return false;
+    };
+    postgres_code(error) == Some("25006") || sqlite_code(error) == Some(8)
 }
 
 /// What a client is told of a database error that nobody has handled before.

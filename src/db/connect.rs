@@ -12,7 +12,7 @@ use sea_orm::{DbErr, SqlxPostgresConnector, SqlxSqliteConnector};
 
 use super::file::create_owner_only;
 use super::lane::Lane;
-use super::{Db, Link};
+use super::{Db, Link, one_at_a_time};
 use crate::config::{DatabaseConfig, DatabaseKind};
 
 /// How long an unused PostgreSQL connection is kept.
@@ -21,8 +21,15 @@ const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 pub(super) const MAX_LIFETIME: Duration = Duration::from_mins(30);
 /// How long a writer waits for the write lock of `SQLite`. Below the deadline of a request.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long an instance waits for another one that migrates.
-const MIGRATION_WAIT: Duration = Duration::from_secs(30);
+/// How long what isn't a request waits for the write lock of `SQLite`: an instance for another one that migrates.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a request waits for the database in all. The contract promises an answer within 3 s.
+const DEADLINE: Duration = Duration::from_millis(2_600);
+/// How much memory, in KiB, a load of many rows keeps pages of an `SQLite` file in: every row touches a page of each index.
+const LOADING_CACHE: u32 = 32 << 10;
+/// After how many pages of `SQLite`'s log a load brings them into the file. Each page is written there once for all the
+/// transactions in between, and the log stays well under [`LARGEST_LOG`].
+const LOADING_CHECKPOINT: u32 = 4_000;
 /// How long to wait before a locked file is tried again.
 const PROBE_PAUSE: Duration = Duration::from_millis(20);
 /// How many bytes of `SQLite`'s log stay when it begins again.
@@ -39,7 +46,18 @@ pub struct DatabaseSettings {
     connections: u32,
     per_worker: u32,
     create: bool,
-    for_migrations: bool,
+    purpose: Purpose,
+}
+
+/// What connections are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// Requests, which have a deadline.
+    Requests,
+    /// A migration, which takes as long as it takes.
+    Migrations,
+    /// A load of many rows by a command: nobody waits for it, and it waits for others.
+    Loading,
 }
 
 /// The database can't be opened. Its text names the cause and the cure, and no password.
@@ -69,7 +87,7 @@ impl DatabaseSettings {
             connections,
             per_worker: (connections / workers).max(1),
             create: false,
-            for_migrations: false,
+            purpose: Purpose::Requests,
         }
     }
 
@@ -85,8 +103,17 @@ impl DatabaseSettings {
     pub(super) fn for_migrations(self) -> Self {
         Self {
             connections: 1,
-            for_migrations: true,
+            purpose: Purpose::Migrations,
             ..self
+        }
+    }
+
+    /// One connection that loads many rows.
+    pub(super) fn for_loading(&self) -> Self {
+        Self {
+            connections: 1,
+            purpose: Purpose::Loading,
+            ..self.clone()
         }
     }
 
@@ -101,6 +128,14 @@ impl DatabaseSettings {
     /// broken after an outage, and one more is new.
     pub(super) const fn attempts(&self) -> u32 {
         self.connections + 1
+    }
+
+    /// How long one piece of work may take.
+    pub(super) fn deadline(&self) -> Duration {
+        match self.purpose {
+            Purpose::Requests | Purpose::Migrations => DEADLINE,
+            Purpose::Loading => 2 * PATIENCE,
+        }
     }
 
     pub(super) fn needs_transactions(&self) -> bool {
@@ -166,6 +201,12 @@ impl DatabaseSettings {
                 "database.url: {error}; expected sqlite://PATH, such as sqlite://data/roster.db"
             ))
         })?;
+        let options = match self.purpose {
+            Purpose::Loading => options
+                .pragma("cache_size", format!("-{LOADING_CACHE}"))
+                .pragma("wal_autocheckpoint", LOADING_CHECKPOINT.to_string()),
+            Purpose::Requests | Purpose::Migrations => options,
+        };
         Ok(options
             .create_if_missing(self.create)
             .journal_mode(SqliteJournalMode::Wal)
@@ -174,10 +215,9 @@ impl DatabaseSettings {
             .foreign_keys(true)
             // A log that a long reader made long gives the disk back when it has gone.
             .pragma("journal_size_limit", LARGEST_LOG.to_string())
-            .busy_timeout(if self.for_migrations {
-                MIGRATION_WAIT
-            } else {
-                BUSY_TIMEOUT
+            .busy_timeout(match self.purpose {
+                Purpose::Requests => BUSY_TIMEOUT,
+                Purpose::Migrations | Purpose::Loading => PATIENCE,
             })
             .disable_statement_logging())
     }
@@ -194,7 +234,7 @@ impl DatabaseSettings {
             // A pooler refuses start-up parameters that it doesn't know; set the time-outs on the role instead.
             return Ok(options.statement_cache_capacity(0).extra_float_digits(None));
         }
-        if self.for_migrations {
+        if self.purpose == Purpose::Migrations {
             return Ok(options);
         }
         let statement_timeout = self.config.statement_timeout_ms.to_string();
@@ -267,7 +307,7 @@ impl Db {
         // One connection outside the pool: the pool would hide the cause behind its time-out.
         settings.probe().await?;
         let link = settings.open()?;
-        Ok(Self::new(settings, link))
+        Ok(Self::new(settings, link, one_at_a_time()))
     }
 }
 
@@ -275,7 +315,7 @@ impl DatabaseSettings {
     async fn probe(&self) -> Result<(), ConnectError> {
         // Another instance may be making or migrating the same file.
         let limit = match self.config.url.kind() {
-            DatabaseKind::Sqlite => MIGRATION_WAIT,
+            DatabaseKind::Sqlite => PATIENCE,
             DatabaseKind::Postgres => self.acquire_timeout(),
         };
         let place = self.config.url.redacted();

@@ -90,6 +90,14 @@ impl Direct {
         Ok(connection)
     }
 
+    /// Closes it until it is needed again.
+    pub(super) fn reopen(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*state, State::Open(_)) {
+            *state = State::Closed;
+        }
+    }
+
     /// Closes it for good.
     pub(super) fn close(&self) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Ended;

@@ -14,6 +14,7 @@ mod direct;
 mod file;
 mod lane;
 mod reader;
+mod replace;
 mod row;
 pub mod schema;
 mod writer;
@@ -27,7 +28,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult, Statement,
     TransactionTrait,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedRwLockReadGuard, RwLock, Semaphore};
 
 use crate::error::{ApiError, Cause};
 use direct::Direct;
@@ -42,10 +43,8 @@ pub use reader::Reader;
 pub use row::Row;
 pub use writer::{Transaction, Writer};
 
-/// How long a request waits for the database in all. The contract promises an answer within 3 s.
-const DEADLINE: Duration = Duration::from_millis(2_600);
-/// How soon connections that take no writes are replaced again: those that come next may be no better.
-const BETWEEN_REPLACEMENTS: Duration = Duration::from_secs(2);
+/// How long a request waits at most while all connections are being replaced.
+const REPLACEMENT_WAIT: Duration = Duration::from_millis(300);
 
 /// A handle on the database; clones share its connections.
 #[derive(Clone, Debug)]
@@ -69,6 +68,8 @@ struct Shared {
     /// Held by whoever writes to `SQLite`: there, one writes at a time anyway, and those that wait inside the
     /// database would each hold a connection.
     writing: Arc<Semaphore>,
+    /// Held by whatever uses connections of an `SQLite` file, and by nobody else while all of them are replaced.
+    passage: Arc<RwLock<()>>,
     /// Every worker's, so that they can be closed.
     directs: Mutex<Vec<Arc<Direct>>>,
 }
@@ -91,7 +92,7 @@ impl Link {
 }
 
 impl Db {
-    fn new(settings: DatabaseSettings, link: Link) -> Self {
+    fn new(settings: DatabaseSettings, link: Link, writing: Arc<Semaphore>) -> Self {
         let shared = Arc::new(Shared {
             settings,
             link: ArcSwap::from_pointee(link),
@@ -99,7 +100,8 @@ impl Db {
             answered: AtomicU64::new(0),
             replaced: AtomicU64::new(0),
             opened: Instant::now(),
-            writing: Arc::new(Semaphore::new(1)),
+            writing,
+            passage: Arc::default(),
             directs: Mutex::default(),
         });
         Self { shared, direct: None }
@@ -119,7 +121,7 @@ impl Db {
             DbBackend::Postgres => {
                 let settings = self.shared.settings.for_worker();
                 let link = settings.open()?;
-                Ok(Self::new(settings, link))
+                Ok(Self::new(settings, link, one_at_a_time()))
             }
             _ => Ok(Self {
                 shared: Arc::clone(&self.shared),
@@ -128,10 +130,27 @@ impl Db {
         }
     }
 
+    /// A handle with one connection, for a command that loads many rows: it waits longer than a request may, and `SQLite`
+    /// has more memory for it.
+    ///
+    /// # Errors
+    /// [`ConnectError`] where the settings can't be used.
+    pub fn for_loading(&self) -> Result<Self, ConnectError> {
+        let settings = self.shared.settings.for_loading();
+        let link = settings.open()?;
+        Ok(Self::new(settings, link, Arc::clone(&self.shared.writing)))
+    }
+
     /// Which database this is.
     #[must_use]
     pub fn backend(&self) -> DbBackend {
         self.shared.link.load().pool.get_database_backend()
+    }
+
+    /// Whether one writes at a time, of all processes.
+    #[must_use]
+    pub fn has_one_writer(&self) -> bool {
+        self.backend() == DbBackend::Sqlite
     }
 
     /// The plain connection pool, for migrations and for tests.
@@ -161,10 +180,12 @@ impl Db {
         F: Fn(Reader) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<T, DbErr>> + Send,
     {
+        let passage = self.enter().await;
         let pool = self.connection();
         let in_transaction = self.shared.settings.needs_transactions();
         let attempts = self.shared.settings.attempts();
         self.run(async move {
+            let _passage = passage;
             let mut attempt = 1;
             loop {
                 let result = if in_transaction {
@@ -195,6 +216,7 @@ impl Db {
         decode: fn(&Row<'_>) -> Result<T, DbErr>,
     ) -> Result<Vec<T>, ApiError> {
         if let Some(direct) = &self.direct
+            && let Ok(_passage) = self.shared.passage.try_read()
             && let Some(rows) = direct.fetch(sql, &parameters, decode)
         {
             return Ok(rows);
@@ -210,8 +232,10 @@ impl Db {
         sql: &'static str,
         parameters: [Parameter; N],
     ) -> Result<Vec<QueryResult>, ApiError> {
+        let passage = self.enter().await;
         let link = self.shared.link.load_full();
         if link.lane.is_none() {
+            drop(passage);
             return self
                 .read(move |reader| async move {
                     let values = parameters.map(|parameter| match parameter {
@@ -226,6 +250,7 @@ impl Db {
                 .await;
         }
         self.run(async move {
+            let _passage = passage;
             match &link.lane {
                 Some(lane) => lane.fetch(sql, &parameters).await.map_err(classify::api_error),
                 None => Err(ApiError::internal("no connections are kept")),
@@ -245,13 +270,27 @@ impl Db {
         F: FnOnce(Writer) -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, ApiError>> + Send,
     {
+        let passage = self.enter().await;
         let writer = Writer {
             pool: self.connection(),
             attempts: self.shared.settings.attempts(),
             is_pooled: self.shared.settings.needs_transactions(),
-            writing: (self.backend() == DbBackend::Sqlite).then(|| Arc::clone(&self.shared.writing)),
+            writing: self.has_one_writer().then(|| Arc::clone(&self.shared.writing)),
         };
-        self.run(async move { work(writer).await }).await
+        self.run(async move {
+            let _passage = passage;
+            work(writer).await
+        })
+        .await
+    }
+
+    /// Waits while connections are being replaced, but not for long: closed ones say so at once.
+    async fn enter(&self) -> Option<OwnedRwLockReadGuard<()>> {
+        if self.backend() != DbBackend::Sqlite {
+            return None;
+        }
+        let passage = Arc::clone(&self.shared.passage).read_owned();
+        tokio::time::timeout(REPLACEMENT_WAIT, passage).await.ok()
     }
 
     async fn run<T: Send + 'static>(
@@ -261,7 +300,8 @@ impl Db {
         let shared = &self.shared;
         let generation = shared.generation.load(Ordering::Relaxed);
         let started = shared.opened.elapsed();
-        match tokio::time::timeout(DEADLINE, tokio::spawn(work)).await {
+        let deadline = shared.settings.deadline();
+        match tokio::time::timeout(deadline, tokio::spawn(work)).await {
             Ok(Ok(result)) => {
                 shared
                     .answered
@@ -281,54 +321,8 @@ impl Db {
                 }
                 Err(unavailable(format!(
                     "no answer within {} ms",
-                    DEADLINE.as_millis()
+                    deadline.as_millis()
                 )))
-            }
-        }
-    }
-
-    /// Replaces a pool whose link has stopped answering. Its connections can't be trusted to come back: each holds
-    /// its place in the pool until TCP itself gives up, which takes minutes.
-    fn give_up(&self, generation: u64) {
-        let shared = &self.shared;
-        let is_first = shared
-            .generation
-            .compare_exchange(generation, generation + 1, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok();
-        if !is_first || self.backend() != DbBackend::Postgres {
-            return;
-        }
-        if let Some(stale) = self.replace("the database link has stopped answering") {
-            tokio::spawn(async move { stale.close().await });
-        }
-    }
-
-    /// Replaces connections that take no writes: behind the same address there may be another server by now. Whoever
-    /// reads on the old ones finishes; the last to leave closes them.
-    fn look_for_a_writable_one(&self) {
-        let shared = &self.shared;
-        let now = milliseconds(shared.opened.elapsed()).max(1);
-        let last = shared.replaced.load(Ordering::Relaxed);
-        let is_due = last == 0 || now.saturating_sub(last) >= milliseconds(BETWEEN_REPLACEMENTS);
-        let is_first = || {
-            shared
-                .replaced
-                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
-        };
-        if self.backend() == DbBackend::Postgres && is_due && is_first().is_ok() {
-            drop(self.replace("the database takes no writes on these connections"));
-        }
-    }
-
-    fn replace(&self, why: &str) -> Option<Arc<Link>> {
-        match self.shared.settings.open() {
-            Ok(fresh) => {
-                log::warn!("{why}: opening new connections");
-                Some(self.shared.link.swap(Arc::new(fresh)))
-            }
-            Err(error) => {
-                log::error!("cannot open new database connections: {error}");
-                None
             }
         }
     }
@@ -348,6 +342,11 @@ impl Shared {
     fn directs(&self) -> MutexGuard<'_, Vec<Arc<Direct>>> {
         self.directs.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The turn to write.
+fn one_at_a_time() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(1))
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use entity::{user_roles, users};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Statement, Value,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement, Value,
 };
 use uuid::Uuid;
 
@@ -90,9 +90,9 @@ async fn insert_some(connection: &impl ConnectionTrait, rows: Vec<NewRow>) -> Re
             )
         })
         .collect();
-    let sql = statement(rows.len());
-    let values: Vec<Value> = rows.into_iter().flat_map(values).collect();
     let backend = connection.get_database_backend();
+    let sql = statement(backend, rows.len());
+    let values: Vec<Value> = rows.into_iter().flat_map(values).collect();
     let inserted = connection
         .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
         .await?;
@@ -138,10 +138,15 @@ async fn insert_some(connection: &impl ConnectionTrait, rows: Vec<NewRow>) -> Re
         .collect())
 }
 
-fn statement(rows: usize) -> String {
+/// SQLite's parameters have no numbers: it looks up a numbered one by its name, one after the other, which took a third
+/// of the time of an import.
+fn statement(backend: DbBackend, rows: usize) -> String {
     let row = |number: usize| {
         let places: Vec<String> = (1..=COLUMNS.len())
-            .map(|place| format!("${}", number * COLUMNS.len() + place))
+            .map(|place| match backend {
+                DbBackend::Postgres => format!("${}", number * COLUMNS.len() + place),
+                _ => "?".to_owned(),
+            })
             .collect();
         format!("({})", places.join(", "))
     };

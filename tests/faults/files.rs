@@ -259,6 +259,85 @@ async fn files_that_may_not_grow_take_no_writes_until_they_may() {
     assert_eq!(there, [ADA, "bob@example.com"]);
 }
 
+/// Makes a folder read-only for whoever opens a file in it from now on, until it is dropped.
+struct ReadOnly<'a>(&'a Path);
+
+impl<'a> ReadOnly<'a> {
+    fn mount(at: &'a Path) -> Option<Self> {
+        let mount = |arguments: &[&str]| {
+            let mounted = Command::new("mount").args(arguments).arg(at).output();
+            mounted.is_ok_and(|output| output.status.success())
+        };
+        let path = at.to_str().unwrap();
+        if !mount(&["--bind", path]) {
+            missing("the right to mount a folder", "nothing, but run as root,");
+            return None;
+        }
+        let mounted = Self(at);
+        assert!(mount(&["-o", "remount,bind,ro"]), "not read-only");
+        Some(mounted)
+    }
+}
+
+impl Drop for ReadOnly<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+#[tokio::test]
+async fn connections_of_a_read_only_time_are_replaced_after_it() {
+    let installation = Installation::new();
+    let server = installation.serve().await;
+    let client = server.client();
+    client.register(ADA).await;
+    let token = client.login(ADA).await;
+    let folder = installation.path("data");
+    let Some(read_only) = ReadOnly::mount(&folder) else {
+        return;
+    };
+    // So many at once that further connections are opened, which can only read.
+    let reads = futures_util::future::join_all((0..40).map(|_| client.get("/readyz"))).await;
+    assert!(reads.iter().all(|(status, _)| *status == 200), "{reads:?}");
+    let mut acknowledged = vec![ADA.to_owned()];
+    let mut refused = 0;
+    for number in 0..20 {
+        let email = format!("person-{number}@example.com");
+        match register(&client, &email).await {
+            (201, _) => acknowledged.push(email),
+            (503, body) => {
+                assert_eq!(body["type"], "/problems/database-unavailable");
+                refused += 1;
+            }
+            (status, body) => panic!("{status}: {body}"),
+        }
+        assert_eq!(client.me(&token).await.0, 200, "reads go on");
+    }
+    assert_ne!(refused, 0, "no connection was read-only");
+    drop(read_only);
+    // As many in a row as there may be connections, and more.
+    let written = async {
+        let mut in_a_row = 0;
+        while in_a_row < 40 {
+            let email = format!("late-{}@example.com", acknowledged.len());
+            match register(&client, &email).await.0 {
+                201 => {
+                    acknowledged.push(email);
+                    in_a_row += 1;
+                }
+                _ => in_a_row = 0,
+            }
+        }
+    };
+    let written = tokio::time::timeout(PATIENCE, written).await;
+    assert!(written.is_ok(), "some connections take no writes for good");
+    server.stop().await;
+    let mut there = column(&installation.database().await, "SELECT email FROM users").await;
+    there.sort();
+    acknowledged.sort();
+    assert_eq!(there, acknowledged);
+}
+
 #[tokio::test]
 async fn damaged_pages_are_told_as_an_outage_and_nothing_is_made_up() {
     let installation = Installation::new();

@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::BufRead;
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
@@ -12,15 +13,15 @@ use tokio::sync::mpsc;
 use super::super::model::{NewRow, Outcome, Refusal, UserRecord};
 use super::super::sources::{self, Checks, FirebaseConfig, ReadFault, Source};
 use super::super::store;
+use super::pace::Pace;
 use crate::app::AppState;
 use crate::audit::{self, AuditEvent};
 use crate::clock::Ambient;
 use crate::domain::{Actor, AuditAction, Origin, UserId};
 use crate::error::ApiError;
 
-/// How many rows go into one transaction: little enough to be done in a moment, so that a request that writes waits for
-/// no more than that.
-const BATCH: usize = 1000;
+/// How many rows are read at a time, and go into one transaction at most.
+pub(super) const BATCH: usize = 1000;
 /// How many batches are read ahead: with the one that is being written, all that is in memory.
 const AHEAD: usize = 1;
 
@@ -84,7 +85,7 @@ type ReadRow = (u64, Result<UserRecord, Refusal>);
 /// interrupted is gone on with by doing it again. `tell` hears of every batch: how far it has come, and which rows were
 /// refused, with their lines.
 ///
-/// Each batch is a transaction with an audit row of its own; memory holds two batches, however long the file is.
+/// Each transaction has an audit row of its own; memory holds two batches, however long the file is.
 ///
 /// # Errors
 /// [`ImportError`].
@@ -102,6 +103,7 @@ pub async fn import(
     let mut report = Report::default();
     // Digests of addresses and not the addresses: a million take 16 MiB.
     let mut seen = Seen::default();
+    let mut pace = Pace::default();
     while let Some(batch) = received.recv().await {
         report.read += batch.len() as u64;
         let mut refused = Vec::new();
@@ -120,7 +122,7 @@ pub async fn import(
         let outcomes = if import.is_dry_run {
             try_batch(state, rows, &mut seen).await?
         } else {
-            write_batch(state, &import, rows).await?
+            write_rows(state, &import, rows, &mut pace).await?
         };
         for (line, outcome) in lines.into_iter().zip(outcomes) {
             match outcome {
@@ -193,7 +195,29 @@ fn new_id(ambient: &Ambient, created_at: DateTime<Utc>) -> UserId {
     UserId::new(uuid::Builder::from_unix_timestamp_millis(milliseconds, &chance).into_uuid())
 }
 
-async fn write_batch(state: &AppState, import: &Import, rows: Vec<NewRow>) -> Result<Vec<Outcome>, ApiError> {
+/// Adds the rows of a batch, in as many transactions as it takes for others to have their turn.
+async fn write_rows(
+    state: &AppState,
+    import: &Import,
+    mut rows: Vec<NewRow>,
+    pace: &mut Pace,
+) -> Result<Vec<Outcome>, ApiError> {
+    let mut outcomes = Vec::with_capacity(rows.len());
+    while !rows.is_empty() {
+        let rest = rows.split_off(rows.len().min(pace.rows()));
+        let begun = Instant::now();
+        outcomes.extend(write_some(state, import, rows).await?);
+        if let Some(pause) = pace.took(begun.elapsed())
+            && state.db.has_one_writer()
+        {
+            tokio::time::sleep(pause).await;
+        }
+        rows = rest;
+    }
+    Ok(outcomes)
+}
+
+async fn write_some(state: &AppState, import: &Import, rows: Vec<NewRow>) -> Result<Vec<Outcome>, ApiError> {
     let event = AuditEvent::success(
         &state.trail,
         AuditAction::UsersImported,

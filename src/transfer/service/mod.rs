@@ -3,6 +3,7 @@
 mod export;
 mod import;
 mod own;
+mod pace;
 
 pub use export::export;
 pub use import::{Import, ImportError, Report, import};
