@@ -92,10 +92,11 @@ impl Rule {
         }
     }
 
-    /// The furthest that a row of a clock like ours can say.
+    /// The furthest that a row of a clock like ours can say: whoever has used everything up waits for one attempt to be
+    /// forgotten, and never for all of them.
     #[must_use]
     pub fn furthest_block(&self, now: i64) -> i64 {
-        now + CLOCK_SKEW + self.longest_wait.unwrap_or(self.burst * self.refill)
+        now + CLOCK_SKEW + self.longest_wait.unwrap_or(self.refill)
     }
 
     /// What a client is told of it.
@@ -235,5 +236,15 @@ mod tests {
         );
         let policy = STEADY.policy(LimitKind::Address);
         assert_eq!((policy.quota, policy.window_seconds), (3, 30));
+    }
+
+    #[test]
+    fn no_row_of_a_clock_like_ours_is_beyond_the_furthest() {
+        let now = 1_000_000_000;
+        for rule in [GROWING, STEADY] {
+            let everything = now + rule.most() * rule.refill;
+            let furthest = rule.furthest_block(now) - CLOCK_SKEW;
+            assert_eq!(rule.blocked_until(everything, now), furthest, "{rule:?}");
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! The outbox in the database.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use entity::{mail_outbox, mail_sendings};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
     FromQueryResult as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     Statement,
 };
@@ -17,6 +17,9 @@ use crate::security::SecretDigest;
 
 const QUEUED: &str = "queued";
 const DEAD: &str = "dead";
+/// Further ahead than any attempt is put off, or any mail taken on for. What is due even later was written by a clock
+/// that has been set back since, and would otherwise wait until that time comes again.
+const FURTHEST: TimeDelta = TimeDelta::minutes(31);
 
 /// Puts mails into the outbox, in the transaction of what they are about.
 ///
@@ -52,9 +55,12 @@ pub async fn queue(
 /// # Errors
 /// The database's.
 pub async fn is_any_due(connection: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<bool, DbErr> {
+    let is_due = Condition::any()
+        .add(mail_outbox::Column::DueAt.lte(now.fixed_offset()))
+        .add(mail_outbox::Column::DueAt.gt((now + FURTHEST).fixed_offset()));
     let due = mail_outbox::Entity::find()
         .filter(mail_outbox::Column::State.eq(QUEUED))
-        .filter(mail_outbox::Column::DueAt.lte(now.fixed_offset()))
+        .filter(is_due)
         .limit(1)
         .one(connection)
         .await?;
@@ -80,10 +86,14 @@ pub async fn claim(
     };
     let sql = format!(
         "UPDATE mail_outbox SET due_at = $2, attempts = attempts + 1 WHERE id IN \
-         (SELECT id FROM mail_outbox WHERE state = 'queued' AND due_at <= $1 ORDER BY due_at, id LIMIT {most} {skip}) \
-         RETURNING *"
+         (SELECT id FROM mail_outbox WHERE state = 'queued' AND (due_at <= $1 OR due_at > $3) \
+         ORDER BY due_at, id LIMIT {most} {skip}) RETURNING *"
     );
-    let values = [now.fixed_offset().into(), leased_until.fixed_offset().into()];
+    let values = [
+        now.fixed_offset().into(),
+        leased_until.fixed_offset().into(),
+        (now + FURTHEST).fixed_offset().into(),
+    ];
     let rows = connection
         .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
         .await?;
@@ -253,8 +263,11 @@ fn is_one_of(ids: &[MailId]) -> sea_orm::sea_query::SimpleExpr {
     mail_outbox::Column::Id.is_in(ids.iter().map(|id| id.get()))
 }
 
-/// Notes that a mail goes to an address, unless as many as may have gone there since; then it is false and nothing is
-/// noted. Counting and noting are one step: whoever writes to the same address at the same moment waits.
+/// Notes that a mail goes to an address, unless as many as may have gone there within the time before; then it is false
+/// and nothing is noted. Counting and noting are one step: whoever writes to the same address at the same moment waits.
+///
+/// What was noted further ahead than that time comes from a clock that was set back, and keeps nobody's mail back; what is
+/// ahead by less counts, or each correction of a clock would allow as many mails again.
 ///
 /// # Errors
 /// The database's.
@@ -262,7 +275,7 @@ pub async fn may_send(
     connection: &impl ConnectionTrait,
     address: SecretDigest,
     (id, now): (Uuid, DateTime<Utc>),
-    since: DateTime<Utc>,
+    within: TimeDelta,
     most: u32,
 ) -> Result<bool, DbErr> {
     let backend = connection.get_database_backend();
@@ -278,7 +291,8 @@ pub async fn may_send(
     }
     let sent = mail_sendings::Entity::find()
         .filter(mail_sendings::Column::AddressDigest.eq(address.as_bytes().to_vec()))
-        .filter(mail_sendings::Column::SentAt.gt(since.fixed_offset()))
+        .filter(mail_sendings::Column::SentAt.gt((now - within).fixed_offset()))
+        .filter(mail_sendings::Column::SentAt.lte((now + within).fixed_offset()))
         .count(connection)
         .await?;
     if sent >= u64::from(most) {

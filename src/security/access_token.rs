@@ -339,4 +339,42 @@ mod tests {
             assert_eq!(party(false).is(claimed), is_exact, "{claimed}");
         }
     }
+
+    #[test]
+    fn of_ever_other_tokens_no_more_are_remembered_than_there_is_room_for() {
+        let party = Party {
+            name: "http://127.0.0.1:8000".to_owned(),
+            is_any_port: false,
+        };
+        let settings = AccessTokenSettings {
+            issuer: party.clone(),
+            audience: party,
+            lifetime: Duration::from_mins(15),
+        };
+        let tokens = AccessTokens::new(settings, Ambient::system());
+        let remembered = Remembered {
+            token: VerifiedToken {
+                user_id: UserId::new(Uuid::from_u128(1)),
+                session_id: SessionId::new(Uuid::from_u128(2)),
+            },
+            key_id: "key".into(),
+            not_before: 0,
+            expires: i64::MAX,
+        };
+        for number in 0..200_000_u64 {
+            let mut fingerprint = [0; 32];
+            fingerprint[..8].copy_from_slice(&number.to_le_bytes());
+            tokens.remembered.insert(fingerprint, remembered.clone());
+        }
+        assert!(
+            tokens.remembered.len() <= REMEMBERED,
+            "{}",
+            tokens.remembered.len()
+        );
+        assert!(
+            tokens.remembered.len() > REMEMBERED / 2,
+            "{}",
+            tokens.remembered.len()
+        );
+    }
 }

@@ -21,6 +21,7 @@ mod audit;
 mod authorization;
 mod changed_passwords;
 mod clients;
+mod clocks;
 mod concurrency;
 mod conditional_writes;
 mod ended_sessions;

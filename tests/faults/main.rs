@@ -27,7 +27,9 @@ mod clients;
 mod failover;
 mod files;
 mod links;
+mod logs;
 mod lost_writes;
+mod memory;
 mod migrations;
 mod storms;
 

@@ -187,6 +187,25 @@ mod tests {
         assert_eq!(second.wait_for_others(soon()).await, Awaited::Ended);
     }
 
+    #[test]
+    fn a_million_keys_take_the_room_of_those_that_are_in_flight_at_once() {
+        const AT_ONCE: usize = 1_000;
+        let all = Arc::new(InFlight::default());
+        let mut running = std::collections::VecDeque::new();
+        for number in 0..1_000_000_u64 {
+            let mut key = [0; 32];
+            key[..8].copy_from_slice(&number.to_le_bytes());
+            running.push_back(all.enter(Key(key)));
+            if running.len() > AT_ONCE {
+                running.pop_front();
+            }
+        }
+        assert_eq!(lock(&all.0).len(), AT_ONCE);
+        assert!(lock(&all.0).capacity() < 8 * AT_ONCE);
+        running.clear();
+        assert!(lock(&all.0).is_empty());
+    }
+
     #[tokio::test]
     async fn nobody_waits_for_ever() {
         let all = Arc::new(InFlight::default());

@@ -137,14 +137,7 @@ async fn make(state: &AppState, post: &Mail, mail: &QueuedMail) -> Result<Option
             let is_limited = is_limited && asked.secret_sealed.is_none();
             if !matches!(outcome, Outcome::Nothing)
                 && is_limited
-                && !mail::may_send(
-                    &*transaction,
-                    address,
-                    (sending_id, now),
-                    now - mail::WINDOW,
-                    most,
-                )
-                .await?
+                && !mail::may_send(&*transaction, address, (sending_id, now), mail::WINDOW, most).await?
             {
                 return Ok(None);
             }

@@ -1,7 +1,9 @@
 //! What the database holds of limits, and for how long.
 
+use serde_json::json;
+
 use super::{FromAddress as _, address, exhaust, limited, seconds, wait};
-use crate::support::{OTHER_PASSWORD, Stage};
+use crate::support::{OTHER_PASSWORD, Stage, all};
 
 scenario! {
     async fn rows_tell_no_address(stage: Stage) {
@@ -44,6 +46,27 @@ scenario! {
         assert_eq!(roster::limits::service::housekeep(&world.state).await.unwrap(), 1_203);
         assert_eq!(world.limit_rows().await.len(), 1);
         world.log_in(&ada.email, &ada.password).from(&address(1)).await.expect(200);
+    }
+
+    async fn ever_other_clients_leave_a_row_each_and_none_after_their_time(stage: Stage) {
+        // More than are removed at a time; each asks for what costs no hash.
+        const CLIENTS: usize = 600;
+        let world = limited(&stage).await;
+        for start in (0..CLIENTS).step_by(100) {
+            let call = |number: usize| {
+                let body = json!({"email": format!("nobody-{number}@example.test")});
+                world.post("/verify-email/request").json(&body).from(&address(number))
+            };
+            for answer in all((start..start + 100).map(call)).await {
+                answer.expect(202);
+            }
+        }
+        assert_eq!(world.limit_rows().await.len(), CLIENTS);
+        let housekeep = || roster::limits::service::housekeep(&world.state);
+        assert_eq!(housekeep().await.unwrap(), 0);
+        world.clock.advance(seconds(1800));
+        assert_eq!(housekeep().await.unwrap(), CLIENTS as u64);
+        assert!(world.limit_rows().await.is_empty());
     }
 
     async fn a_wait_survives_the_clean_up(stage: Stage) {

@@ -26,6 +26,16 @@ impl ManualClock {
         }
     }
 
+    /// Stands at this instant.
+    pub fn at(start: &str) -> Self {
+        let start: DateTime<Utc> = start.parse().expect("a time");
+        let clock = Self::new();
+        clock
+            .milliseconds
+            .store(start.timestamp_millis(), Ordering::SeqCst);
+        clock
+    }
+
     /// Moves on.
     pub fn advance(&self, by: Duration) {
         let by = i64::try_from(by.as_millis()).expect("a short time");

@@ -18,6 +18,7 @@ mod tokens;
 mod world;
 
 pub use client::{Answer, Call, all};
+pub use clock::ManualClock;
 pub use post::{token, typed_code};
 pub use sessions::Tokens;
 pub use stage::{Backend, Stage, run};

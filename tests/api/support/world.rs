@@ -130,9 +130,14 @@ impl Persona {
 impl World {
     /// A world with other settings than the usual ones.
     pub async fn with(stage: &Stage, change: impl FnOnce(&mut Variables)) -> Self {
+        Self::at(stage, ManualClock::new(), change).await
+    }
+
+    /// The same at another time.
+    pub async fn at(stage: &Stage, clock: ManualClock, change: impl FnOnce(&mut Variables)) -> Self {
         let mut variables = Variables::usual(&stage.new_database().await);
         change(&mut variables);
-        Self::start(stage, variables, ManualClock::new(), Post::default()).await
+        Self::start(stage, variables, clock, Post::default()).await
     }
 
     /// Another server on the same database, with the same clock and settings.
