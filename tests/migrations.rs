@@ -366,11 +366,11 @@ on_both! {
         for turn in ["the first time", "and again after a step back"] {
             schema.up().await.unwrap();
             let connection = place.connection().await;
-            let named = "SELECT display_name FROM users WHERE display_name IS NOT NULL ORDER BY id";
+            let originals = "SELECT display_name FROM users WHERE display_name IS NOT NULL ORDER BY id";
             let keyed = "SELECT display_name_key FROM users WHERE display_name_key IS NOT NULL ORDER BY id";
             let keys = lines(&connection, keyed).await;
             assert_eq!(keys.len(), 1_200, "{turn}");
-            let wanted: Vec<String> = lines(&connection, named).await.iter().map(|name| search_key(name)).collect();
+            let wanted: Vec<String> = lines(&connection, originals).await.iter().map(|name| search_key(name)).collect();
             assert_eq!(keys, wanted, "{turn}");
             connection.close().await.unwrap();
 

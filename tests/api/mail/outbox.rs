@@ -239,12 +239,12 @@ scenario! {
         let world = World::in_production(&stage).await;
         let admin = world.admin().await;
         let admin = world.sign_in(&admin).await;
-        let make = |body: Value| world.post("/admin/users").bearer(&admin).json(&body);
+        let create = |body: Value| world.post("/admin/users").bearer(&admin).json(&body);
         // Nobody can be invited.
-        let refused = make(json!({"email": "ada@example.test"})).await.expect(422);
+        let refused = create(json!({"email": "ada@example.test"})).await.expect(422);
         refused.faults(&[("/password", "missing")]);
         assert_eq!(world.count_users_of("ada@example.test").await, 0);
-        let made = make(json!({"email": "ada@example.test", "password": PASSWORD})).await.expect(201);
+        let made = create(json!({"email": "ada@example.test", "password": PASSWORD})).await.expect(201);
         let path = format!("/admin/users/{}", made.json()["id"].as_str().unwrap());
         for unknown in [path.as_str(), "/admin/users/019a0000-0000-7000-8000-000000000001"] {
             let reset = world.post(&format!("{unknown}/password-reset")).bearer(&admin);
