@@ -3,24 +3,31 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "all of this is test code: what must hold is stated, and fails loudly where it doesn't"
 )]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use chrono::DateTime;
 use clap::Parser;
 use migration::{Migrator, MigratorTrait};
-use roster::clock::{Random as _, SystemRandom};
+use roster::app::AppState;
+use roster::clock::{Ambient, Random as _, SystemRandom};
 use roster::config::{Config, Need, Sources};
-use roster::db::DatabaseSettings;
 use roster::db::schema::{SchemaError, SchemaManager};
+use roster::db::{DatabaseSettings, Db};
+use roster::domain::search_key;
+use roster::startup;
+use roster::users::{self, UserFilter};
 use sea_orm::{
     ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, Statement,
     TransactionTrait as _,
 };
 use sea_orm_cli::GenerateSubcommands;
 use tempfile::TempDir;
+use uuid::Uuid;
 
 #[path = "support/postgres.rs"]
 mod postgres;
@@ -58,7 +65,7 @@ impl Place {
         })
     }
 
-    fn settings(&self) -> DatabaseSettings {
+    fn config(&self) -> Config {
         let variables = [
             ("ROSTER__DATABASE__URL", self.url.as_str()),
             (
@@ -73,10 +80,21 @@ impl Place {
             directory: PathBuf::from("/nonexistent"),
             file: None,
         };
-        let config = Config::load(&sources, Need::Everything)
+        Config::load(&sources, Need::Everything)
             .expect("good settings")
-            .config;
-        DatabaseSettings::new(&config.database, 1).create_if_missing()
+            .config
+    }
+
+    fn settings(&self) -> DatabaseSettings {
+        DatabaseSettings::new(&self.config().database, 1).create_if_missing()
+    }
+
+    /// The application on this database, as a command of the program has it.
+    async fn application(&self) -> AppState {
+        let (config, ambient) = (self.config(), Ambient::system());
+        let db = Db::connect(startup::database_settings(&config)).await.unwrap();
+        let secret = startup::secret_key(&config, &db, &ambient).await.unwrap();
+        startup::open_state(config, ambient, db, &secret).await.unwrap()
     }
 
     async fn schema(&self) -> SchemaManager {
@@ -117,6 +135,26 @@ async fn run(url: &str, sql: &str) {
     let connection = connect(url).await;
     connection.execute_unprepared(sql).await.unwrap();
     connection.close().await.unwrap();
+}
+
+/// Somebody as the first version wrote it.
+async fn add_user(connection: &impl ConnectionTrait, number: usize, display_name: Option<&str>) {
+    let sql = "INSERT INTO users (id, email, email_verified, display_name, metadata, status, revision, created_at, updated_at) \
+               VALUES ($1, $2, $3, $4, '{}', 'active', 1, $5, $5)";
+    let id = Uuid::from_u128(0x019a_0000_0000_7000_8000_0000_0000_0000 + number as u128);
+    let at = DateTime::from_timestamp(1_900_000_000, 0).unwrap().fixed_offset();
+    let values: [sea_orm::Value; 5] = [
+        id.into(),
+        format!("somebody-{number}@example.test").into(),
+        false.into(),
+        display_name.into(),
+        at.into(),
+    ];
+    let backend = connection.get_database_backend();
+    connection
+        .execute_raw(Statement::from_sql_and_values(backend, sql, values))
+        .await
+        .unwrap();
 }
 
 async fn lines(connection: &impl ConnectionTrait, sql: &str) -> Vec<String> {
@@ -306,6 +344,52 @@ on_both! {
         assert!(applied.contains(&0), "{applied:?}");
         first.close().await;
         second.close().await;
+    }
+
+    async fn names_that_were_there_before_they_could_be_searched_for_are_found(place: &Place) {
+        let names = ["Ada", "\u{c4}rger", "E\u{301}mile", "\u{3a3}\u{3af}\u{3c3}\u{3c5}", "\u{1c5}ara", "100% O'Neill_\\"];
+        let connection = place.connection().await;
+        // As far as the version went that knew no search.
+        let before = Migrator::migrations().iter().position(|step| step.name().ends_with("search_users")).unwrap();
+        Migrator::up(&connection, Some(u32::try_from(before).unwrap())).await.unwrap();
+        let transaction = connection.begin().await.unwrap();
+        add_user(&transaction, 0, None).await;
+        // More than are read at a time.
+        for number in 1..=1_200 {
+            let name = names.get(number - 1).map_or_else(|| format!("User {number}"), |name| (*name).to_owned());
+            add_user(&transaction, number, Some(&name)).await;
+        }
+        transaction.commit().await.unwrap();
+        connection.close().await.unwrap();
+
+        let schema = place.schema().await;
+        for turn in ["the first time", "and again after a step back"] {
+            schema.up().await.unwrap();
+            let connection = place.connection().await;
+            let originals = "SELECT display_name FROM users WHERE display_name IS NOT NULL ORDER BY id";
+            let keyed = "SELECT display_name_key FROM users WHERE display_name_key IS NOT NULL ORDER BY id";
+            let keys = lines(&connection, keyed).await;
+            assert_eq!(keys.len(), 1_200, "{turn}");
+            let wanted: Vec<String> = lines(&connection, originals).await.iter().map(|name| search_key(name)).collect();
+            assert_eq!(keys, wanted, "{turn}");
+            connection.close().await.unwrap();
+
+            let state = place.application().await;
+            for name in names.iter().copied().chain(["User 1001", "uSER 1200"]) {
+                let prefix = name.to_uppercase();
+                let filter = UserFilter { prefix: Some(prefix), ..UserFilter::default() };
+                let found = users::service::list(&state, &filter, None, 10).await.unwrap();
+                assert_eq!(found.len(), 1, "{turn}: {name}");
+                let found = found[0].display_name.clone().unwrap();
+                assert_eq!(search_key(&found), search_key(name), "{turn}");
+            }
+            state.db.close().await;
+            schema.down(count() - u32::try_from(before).unwrap()).await.unwrap();
+        }
+        let connection = place.connection().await;
+        assert_eq!(lines(&connection, "SELECT display_name FROM users WHERE display_name = 'Ada'").await, ["Ada"]);
+        connection.close().await.unwrap();
+        schema.close().await;
     }
 
     async fn a_database_of_a_newer_version_is_left_alone(place: &Place) {

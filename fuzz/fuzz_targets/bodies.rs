@@ -14,6 +14,7 @@ use roster::domain::Metadata;
 use roster::error::ApiError;
 use roster::http::fuzzing;
 use roster::http::json::{self, Members};
+use roster::http::list;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 use uuid::Uuid;
@@ -255,6 +256,10 @@ fn media_type(bytes: &[u8]) {
 fn cursor(text: &str) {
     if let Some(id) = fuzzing::parse_cursor(text) {
         assert_eq!(fuzzing::cursor(id), text);
+    }
+    // In another order than that of ids.
+    if let Some((kind, place)) = list::read_cursor(text) {
+        assert_eq!(list::cursor_of(kind, &place), text);
     }
     let mut id = [0; 16];
     for (to, from) in id.iter_mut().zip(text.bytes()) {

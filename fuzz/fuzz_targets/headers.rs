@@ -1,8 +1,8 @@
 //! What comes in headers, and what the framework writes for requests that it can't read.
 //!
 //! The first byte says which: `f` X-Forwarded-For, `b` a bearer token, `c` Basic credentials, `m` If-Match, `k` cookies,
-//! `o` who sent a cookie, `u` an URL's origin, `g` a user agent, `a` Accept, `w` a refusal of the framework's. Several
-//! values are lines.
+//! `o` who sent a cookie, `u` an URL's origin, `g` a user agent, `a` Accept, `i` Idempotency-Key, `w` a refusal of the
+//! framework's. Several values are lines.
 
 #![no_main]
 
@@ -21,6 +21,7 @@ use roster::domain::Precondition;
 use roster::http::basic::BasicCredentials;
 use roster::http::bearer::BearerToken;
 use roster::http::conditional::{IfMatch, entity_tag};
+use roster::http::idempotency::IdempotencyKey;
 use roster::http::origin::client_address;
 use roster::http::{fuzzing, page};
 
@@ -46,6 +47,7 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
         b'u' => origin(&values),
         b'g' => user_agent(&values),
         b'a' => accept(&values),
+        b'i' => idempotency_key(&values),
         _ => return Corpus::Reject,
     }
     Corpus::Keep
@@ -277,6 +279,23 @@ fn accept(values: &[HeaderValue]) {
         };
         assert!(values.iter().any(names_it));
     }
+}
+
+/// The text that was sent, with quotes or without, from the only header.
+fn idempotency_key(values: &[HeaderValue]) {
+    const NAME: HeaderName = HeaderName::from_static("idempotency-key");
+    let read = |values: &[HeaderValue]| {
+        IdempotencyKey::from_request(&request(&NAME, values), &mut Payload::None)
+            .into_inner()
+            .map(|key| key.0)
+    };
+    let Ok(Some(key)) = read(values) else { return };
+    assert_eq!(values.len(), 1);
+    assert!((1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()));
+    let quoted = key.replace('\\', "\\\\").replace('"', "\\\"");
+    let again = read(&[header(&format!("\"{quoted}\""))]).expect("what was read can be sent");
+    assert_eq!(again.as_ref(), Some(&key));
+    assert!(read(&[values, values].concat()).is_err(), "two requests");
 }
 
 /// A failure's head at the very end, and never an answer of ours.

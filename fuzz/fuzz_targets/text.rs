@@ -1,11 +1,15 @@
 //! Texts that become values of the domain, and stored password hashes.
 //!
-//! The first byte says which: `e` an address, `d` a display name, `p` a password, `j` its judgement, `s` a stored hash.
+//! The first byte says which: `e` an address, `d` a display name, `p` a password, `j` its judgement, `s` a stored hash, `l` a
+//! language tag, `q` the beginning of a name that is looked for.
 
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use roster::domain::{DisplayName, EmailAddress, Password, PasswordAttempt, PasswordHash, PasswordLength};
+use roster::domain::{
+    DisplayName, EmailAddress, Locale, Password, PasswordAttempt, PasswordHash, PasswordLength, SearchPrefix,
+    search_key,
+};
 use roster::security::passwords::{
     MAX_ARGON2_ITERATIONS, MAX_ARGON2_MEMORY_KIB, MAX_ARGON2_PARALLELISM, MAX_BCRYPT_COST, MAX_PBKDF2_ROUNDS,
     MAX_SCRYPT_BLOCK, MAX_SCRYPT_MEMORY_KIB, MAX_SCRYPT_PARALLELISM, MAX_SHA_CRYPT_ROUNDS, MIN_BCRYPT_COST,
@@ -26,6 +30,8 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
         b'p' => password(text),
         b'j' => judgement(text),
         b's' => stored_hash(text),
+        b'l' => locale(text),
+        b'q' => search_prefix(text),
         _ => return Corpus::Reject,
     }
     Corpus::Keep
@@ -180,4 +186,40 @@ fn scrypt_is_cheap(log_n: u8, block: u32) -> bool {
     let memory_kib = (1_u64 << log_n) * u64::from(block) / 8;
     assert!(memory_kib <= u64::from(MAX_SCRYPT_MEMORY_KIB));
     memory_kib <= 64
+}
+
+/// A tag that may stand in the name of a file and in a header, and its own conventional form.
+fn locale(text: &str) {
+    let Ok(Some(tag)) = Locale::parse(text) else {
+        return;
+    };
+    let tag = tag.as_str();
+    assert!((2..=35).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
+    assert!(tag.split('-').all(|subtag| (1..=8).contains(&subtag.len())));
+    assert!(tag.eq_ignore_ascii_case(text));
+    for spelling in [tag.to_owned(), tag.to_ascii_uppercase()] {
+        let again = Locale::parse(&spelling).expect("its own form").expect("a tag");
+        assert_eq!(again.as_str(), tag);
+    }
+}
+
+/// A range of names: not empty, in the form that names are kept in, and with whoever has this very name.
+fn search_prefix(text: &str) {
+    let Ok(Some(prefix)) = SearchPrefix::parse(text) else {
+        return;
+    };
+    let first = prefix.first();
+    assert!(!first.is_empty() && !first.contains(char::is_control));
+    assert_eq!(search_key(first), first);
+    assert_eq!(search_key(text), first);
+    if let Some(end) = prefix.after() {
+        assert!(first < end.as_str());
+        for name in [
+            first.to_owned(),
+            format!("{first}z"),
+            format!("{first}\u{10ffff}"),
+        ] {
+            assert!(first <= name.as_str() && name < end, "{name:?} {end:?}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Access tokens and opaque secrets.
 //!
 //! The first byte says which: `t` a text as a token, `m` a good token with changes, `s` a header and claims (two lines)
-//! that are signed with our own key, `r` an opaque secret.
+//! that are signed with our own key, `r` an opaque secret, `k` a code of a mail, from its link or typed.
 
 #![no_main]
 
@@ -16,8 +16,8 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use roster::clock::{Ambient, Clock, Random, SystemRandom};
 use roster::domain::{SessionId, SigningAlgorithm, UserId};
 use roster::security::{
-    AccessTokenSettings, AccessTokens, KeyRing, KeyState, NewSigningKey, Party, RefreshToken, Sealer,
-    StoredSigningKey,
+    AccessTokenSettings, AccessTokens, KeyRing, KeyState, MailToken, NewSigningKey, Party, RefreshToken,
+    Sealer, StoredSigningKey, TypedCode,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -112,6 +112,7 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
         (b'm', _) => changed(rest),
         (b's', Ok(text)) => signed(text),
         (b'r', Ok(text)) => opaque(text),
+        (b'k', Ok(text)) => mail_code(text),
         _ => return Corpus::Reject,
     }
     Corpus::Keep
@@ -212,4 +213,32 @@ fn opaque(text: &str) {
     let token = RefreshToken::generate(&Given(text.as_bytes().to_vec()));
     let again = RefreshToken::parse(&token.expose()).expect("its own text");
     assert_eq!(again.bytes(), token.bytes());
+}
+
+/// A link's token is its text to the letter, and no other kind of secret; a typed code is eight characters, however they are
+/// set apart.
+fn mail_code(text: &str) {
+    if let Some(token) = MailToken::parse(text) {
+        assert_eq!(token.expose().as_str(), text);
+        assert!(RefreshToken::parse(text).is_none() && TypedCode::parse(text).is_none());
+    }
+    if let Some(code) = TypedCode::parse(text) {
+        let plain = code.expose();
+        let (left, right) = plain.split_once('-').expect("two halves");
+        assert_eq!((left.len(), right.len()), (4, 4));
+        let typed: String = text.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
+        assert_eq!(typed.to_ascii_uppercase(), format!("{left}{right}"));
+        for spelling in [
+            plain.to_lowercase(),
+            format!(" {left} {right} "),
+            format!("{left}{right}"),
+        ] {
+            let again = TypedCode::parse(&spelling).expect("another spelling");
+            assert_eq!(again.expose(), plain);
+        }
+        assert!(TypedCode::parse(&format!("{text}A")).is_none());
+    }
+    let code = TypedCode::generate(&Given(text.as_bytes().to_vec()));
+    let again = TypedCode::parse(&code.expose()).expect("its own text");
+    assert_eq!(again.expose(), code.expose());
 }

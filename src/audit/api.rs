@@ -4,7 +4,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::model::{Entry, EventFilter};
@@ -18,6 +19,7 @@ use crate::http::body::FromMembers;
 use crate::http::json::Members;
 use crate::http::list::{self, PageRequest};
 use crate::http::mount::Operation;
+use crate::http::openapi::one_of;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 
@@ -109,6 +111,20 @@ impl<'a> EventResponse<'a> {
         }
         Ok(event)
     }
+
+    /// As one of those sees it who are in it: where another user has done it, from where is that user's business; where it
+    /// was done to another user, to whom.
+    ///
+    /// # Errors
+    /// Where stored details aren't JSON, which only a hand in the database can do.
+    pub fn for_one_of_them(entry: &'a Entry, user: UserId) -> Result<Self, ApiError> {
+        if entry.subject == Some(user) {
+            return Self::for_subject(entry);
+        }
+        let mut event = Self::of(entry)?;
+        event.subject = None;
+        Ok(event)
+    }
 }
 
 /// A page of events
@@ -122,6 +138,17 @@ pub struct AuditEventList<'a> {
     pub next_cursor: Option<String>,
 }
 
+/// The name of an action.
+struct ActionName;
+
+impl PartialSchema for ActionName {
+    fn schema() -> RefOr<Schema> {
+        one_of(AuditAction::ALL.iter().map(|action| action.as_str()))
+    }
+}
+
+impl ToSchema for ActionName {}
+
 struct EventQuery {
     filter: EventFilter,
     page: PageRequest,
@@ -132,6 +159,7 @@ impl FromMembers for EventQuery {
         let filter = EventFilter {
             actor: user(members, "actor"),
             subject: user(members, "subject"),
+            concerning: None,
             action: action(members),
             after: time(members, "after"),
             before: time(members, "before"),
@@ -190,7 +218,7 @@ fn time(members: &mut Members, name: &'static str) -> Option<DateTime<Utc>> {
     params(
         ("actor" = Option<Uuid>, Query, description = "Only what this user did"),
         ("subject" = Option<Uuid>, Query, description = "Only what was done to this user"),
-        ("action" = Option<String>, Query, description = "Only actions of this name", example = "user.sign_in"),
+        ("action" = inline(Option<ActionName>), Query, description = "Only actions of this name", example = "user.sign_in"),
         ("after" = Option<DateTime<Utc>>, Query, description = "Only what happened then or later (RFC 3339)"),
         ("before" = Option<DateTime<Utc>>, Query, description = "Only what happened before then (RFC 3339)"),
         ("limit" = Option<u64>, Query, description = "How many at most", minimum = 1, maximum = 200, example = 50),

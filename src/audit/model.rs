@@ -304,6 +304,8 @@ pub struct EventFilter {
     pub actor: Option<UserId>,
     /// Done to this user.
     pub subject: Option<UserId>,
+    /// Done by or to this user.
+    pub concerning: Option<UserId>,
     /// Of this kind.
     pub action: Option<String>,
     /// That happened at this time or later.

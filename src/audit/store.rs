@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use entity::audit_chain;
 use entity::audit_events::{ActiveModel, Column, Entity, Model};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement, Value,
 };
 use uuid::Uuid;
@@ -77,6 +77,10 @@ pub async fn list(
     }
     if let Some(subject) = filter.subject {
         query = query.filter(Column::SubjectId.eq(subject.get()));
+    }
+    if let Some(user) = filter.concerning {
+        let is_subject = Condition::any().add(Column::SubjectId.eq(user.get()));
+        query = query.filter(is_subject.add(Column::ActorId.eq(user.get())));
     }
     if let Some(action) = &filter.action {
         query = query.filter(Column::Action.eq(action.as_str()));

@@ -1,6 +1,7 @@
 //! What the OpenAPI document says of the API as a whole.
 
 use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{
     Flow, HttpAuthScheme, HttpBuilder, OAuth2, Password, Scopes, SecurityRequirement, SecurityScheme,
 };
@@ -26,6 +27,16 @@ const BEARER: &str = "bearer";
 
 /// The name of the scheme for services that were registered by an operator.
 const CLIENT: &str = "client";
+
+/// The schema of a text that is one of these: where the names are a list already, and a type of their own would be another.
+#[must_use]
+pub fn one_of(names: impl IntoIterator<Item = &'static str>) -> RefOr<Schema> {
+    let names = names.into_iter().collect::<Vec<_>>();
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(names))
+        .into()
+}
 
 /// The document without its operations.
 #[must_use]

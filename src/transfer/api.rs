@@ -4,7 +4,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::model::Refusal;
@@ -19,6 +20,7 @@ use crate::error::ApiError;
 use crate::http::body::FromMembers;
 use crate::http::json::Members;
 use crate::http::mount::Operation;
+use crate::http::openapi::one_of;
 use crate::http::origin::RequestOrigin;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
@@ -67,6 +69,20 @@ pub struct RefusedRow<'a> {
     /// What is wrong and what is allowed.
     pub detail: &'a str,
 }
+
+/// The name of a source that needs no second file.
+struct SourceName;
+
+impl PartialSchema for SourceName {
+    fn schema() -> RefOr<Schema> {
+        let sources = Source::ALL
+            .into_iter()
+            .filter(|source| *source != Source::Firebase);
+        one_of(sources.map(Source::as_str))
+    }
+}
+
+impl ToSchema for SourceName {}
 
 struct ImportQuery {
     source: Option<Source>,
@@ -118,9 +134,8 @@ impl FromMembers for ImportQuery {
     path = "/admin/import",
     tag = "administration",
     params(
-        ("from" = Option<String>, Query, description = "What the rows are from: `roster`, `csv`, `django`, `fastapi-users`, \
-            `supabase`, `keycloak`, `auth0` or `better-auth`. Without it `csv` for `text/csv`, and else `roster`",
-            example = "roster"),
+        ("from" = inline(Option<SourceName>), Query, description = "What the rows are from. Without it `csv` for `text/csv`, \
+            and else `roster`", example = "roster"),
         ("dry_run" = Option<bool>, Query, description = "Whether to write nothing, and only to say what would be done"),
     ),
     request_body(content(
@@ -200,8 +215,41 @@ pub struct OwnDataResponse<'a> {
     pub user: OwnAccount<'a>,
     /// Where the user is signed in.
     pub sessions: Vec<SessionResponse<'a>>,
-    /// What was done to the account, the newest first.
+    /// Mails to the user that haven't been sent.
+    pub mails: Vec<OwnMail<'a>>,
+    /// Codes that the user was mailed and hasn't used.
+    pub codes: Vec<OwnCode<'a>>,
+    /// What was done to the account, and what the user has done to others or the server, the newest first. Who the others are
+    /// isn't said.
     pub audit: Vec<EventResponse<'a>>,
+}
+
+/// A mail that hasn't been sent
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OwnMail<'a> {
+    /// What it is about.
+    #[schema(example = "password_changed")]
+    pub kind: &'a str,
+    /// The address that it goes to.
+    pub to: &'a str,
+    /// When it was caused.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A code that was mailed; the code itself isn't held
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OwnCode<'a> {
+    /// What it is good for.
+    #[schema(example = "reset_password")]
+    pub purpose: &'a str,
+    /// The address that it was mailed to.
+    pub email: &'a str,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it is worth nothing any more.
+    pub expires_at: DateTime<Utc>,
 }
 
 /// An account, in full but for the password's hash
@@ -249,8 +297,8 @@ pub struct OwnAccount<'a> {
 
 /// Take one's data along
 ///
-/// Everything that is held about whoever is signed in, but for the password's hash: the account, its sessions, and what
-/// the audit trail says about it.
+/// Everything that is held about whoever is signed in, but for the password's hash: the account, its sessions, mails and
+/// codes that wait, and what the audit trail says.
 #[utoipa::path(
     get,
     path = "/users/me/export",
@@ -266,6 +314,8 @@ async fn export_own_data(
     let OwnData {
         user: account,
         sessions,
+        mails,
+        codes,
         events,
     } = service::own_data(state, user.user.id, &origin.0).await?;
     Ok(HttpResponse::Ok().json(OwnDataResponse {
@@ -290,9 +340,26 @@ async fn export_own_data(
             .iter()
             .map(|session| SessionResponse::of(session, user.session_id))
             .collect(),
+        mails: mails
+            .iter()
+            .map(|mail| OwnMail {
+                kind: &mail.kind,
+                to: &mail.recipient,
+                created_at: mail.created_at,
+            })
+            .collect(),
+        codes: codes
+            .iter()
+            .map(|code| OwnCode {
+                purpose: &code.purpose,
+                email: &code.email,
+                created_at: code.created_at,
+                expires_at: code.expires_at,
+            })
+            .collect(),
         audit: events
             .iter()
-            .map(EventResponse::for_subject)
+            .map(|event| EventResponse::for_one_of_them(event, user.user.id))
             .collect::<Result<_, _>>()?,
     }))
 }

@@ -139,6 +139,30 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// A mail to somebody that hasn't been sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingMail {
+    /// What it is about.
+    pub kind: String,
+    /// Where it goes.
+    pub recipient: String,
+    /// When it was caused.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A code that somebody was mailed and that hasn't been used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenCode {
+    /// What it is good for.
+    pub purpose: String,
+    /// Where it was mailed to.
+    pub email: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it is worth nothing any more.
+    pub expires_at: DateTime<Utc>,
+}
+
 /// An account that is to be made of a record: what the source doesn't know is filled in.
 #[derive(Debug)]
 pub(super) struct NewRow {

@@ -3,14 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use entity::{user_roles, users};
+use entity::{mail_codes, mail_outbox, user_roles, users};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement, Value,
 };
 use uuid::Uuid;
 
-use super::model::{NewRow, Outcome, UserRecord};
+use super::model::{NewRow, OpenCode, Outcome, UserRecord, WaitingMail};
 use crate::domain::{DisplayName, EmailAddress, Locale, Metadata, PasswordHash, Role, UserId, UserStatus};
 
 /// The columns of a new row, in the order of [`values`].
@@ -216,6 +216,52 @@ pub async fn export_one(connection: &impl ConnectionTrait, id: UserId) -> Result
     let row = users::Entity::find_by_id(id.get()).one(connection).await?;
     let found = records(connection, row.into_iter().collect()).await?;
     Ok(found.into_iter().next())
+}
+
+/// The mails of an account that haven't been sent, the oldest first: its own, and those to its proven address that nobody has
+/// looked an account up for yet.
+///
+/// # Errors
+/// The database's.
+pub async fn waiting_mails(
+    connection: &impl ConnectionTrait,
+    id: UserId,
+    proven_email: Option<&str>,
+) -> Result<Vec<WaitingMail>, DbErr> {
+    let mut is_own = Condition::any().add(mail_outbox::Column::UserId.eq(id.get()));
+    if let Some(email) = proven_email {
+        is_own = is_own.add(mail_outbox::Column::Recipient.eq(email));
+    }
+    let rows = mail_outbox::Entity::find()
+        .filter(is_own)
+        .order_by_asc(mail_outbox::Column::Id)
+        .all(connection)
+        .await?;
+    let mails = rows.into_iter().map(|row| WaitingMail {
+        kind: row.kind,
+        recipient: row.recipient,
+        created_at: row.created_at.to_utc(),
+    });
+    Ok(mails.collect())
+}
+
+/// The codes of an account that haven't been used or cleaned up, the oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn open_codes(connection: &impl ConnectionTrait, id: UserId) -> Result<Vec<OpenCode>, DbErr> {
+    let rows = mail_codes::Entity::find()
+        .filter(mail_codes::Column::UserId.eq(id.get()))
+        .order_by_asc(mail_codes::Column::Id)
+        .all(connection)
+        .await?;
+    let codes = rows.into_iter().map(|row| OpenCode {
+        purpose: row.purpose,
+        email: row.email,
+        created_at: row.created_at.to_utc(),
+        expires_at: row.expires_at.to_utc(),
+    });
+    Ok(codes.collect())
 }
 
 async fn records(

@@ -34,6 +34,7 @@ mod login;
 mod mail;
 mod malformed_requests;
 mod overtaken_requests;
+mod own_data;
 mod parallel_requests;
 mod passwords;
 mod profile;

@@ -23,6 +23,7 @@ mod crashes;
 mod databases;
 mod logs;
 mod mail;
+mod moving_in;
 mod outages;
 mod pooler;
 #[path = "../support/postgres.rs"]
@@ -32,3 +33,4 @@ mod refusals;
 mod rotation;
 mod shutdown;
 mod startup;
+mod walk;

@@ -1,6 +1,6 @@
 //! Everything that is held about somebody, for that person.
 
-use super::super::model::UserRecord;
+use super::super::model::{OpenCode, UserRecord, WaitingMail};
 use super::super::store;
 use crate::app::AppState;
 use crate::audit::{self, AuditEvent, Entry, EventFilter};
@@ -18,7 +18,11 @@ pub struct OwnData {
     pub user: UserRecord,
     /// Where the user is signed in.
     pub sessions: Vec<Session>,
-    /// What was done to the account, the newest first.
+    /// Mails that haven't been sent.
+    pub mails: Vec<WaitingMail>,
+    /// Codes that haven't been used, without the codes themselves, which nobody has.
+    pub codes: Vec<OpenCode>,
+    /// What was done by the user and to the account, the newest first.
     pub events: Vec<Entry>,
 }
 
@@ -42,9 +46,17 @@ pub async fn own_data(state: &AppState, id: UserId, origin: &Origin) -> Result<O
             transaction.commit().await
         })
         .await?;
-    let user = state
+    let (user, mails, codes) = state
         .db
-        .read(move |reader| async move { store::export_one(&reader, id).await })
+        .read(move |reader| async move {
+            let Some(user) = store::export_one(&reader, id).await? else {
+                return Ok(None);
+            };
+            let proven = Some(user.email.as_str()).filter(|_| user.email_verified);
+            let mails = store::waiting_mails(&reader, id, proven).await?;
+            let codes = store::open_codes(&reader, id).await?;
+            Ok(Some((user, mails, codes)))
+        })
         .await?
         .ok_or(ApiError::InvalidToken)?;
     let mut sessions = Vec::new();
@@ -58,7 +70,7 @@ pub async fn own_data(state: &AppState, id: UserId, origin: &Origin) -> Result<O
         }
     }
     let filter = EventFilter {
-        subject: Some(id),
+        concerning: Some(id),
         ..EventFilter::default()
     };
     let mut events = Vec::new();
@@ -71,6 +83,8 @@ pub async fn own_data(state: &AppState, id: UserId, origin: &Origin) -> Result<O
             return Ok(OwnData {
                 user,
                 sessions,
+                mails,
+                codes,
                 events,
             });
         }

@@ -3,12 +3,13 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::super::model::{Position, SortColumn, UserSearch, UserSort};
 use super::super::service;
-use super::admin_wire::AdminUserResponse;
+use super::admin_wire::{AccountStatus, AdminUserResponse, RoleName};
 use super::members::{parse_email, parse_role, parse_status};
 use crate::app::AppState;
 use crate::auth::Administrator;
@@ -19,6 +20,7 @@ use crate::http::body::FromMembers;
 use crate::http::json::Members;
 use crate::http::list;
 use crate::http::mount::Operation;
+use crate::http::openapi::one_of;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 
@@ -44,6 +46,17 @@ pub struct AdminUserList<'a> {
     #[schema(required)]
     pub next_cursor: Option<String>,
 }
+
+/// The name of an order; `-` is the other way round.
+struct AccountOrder;
+
+impl PartialSchema for AccountOrder {
+    fn schema() -> RefOr<Schema> {
+        one_of(["created_at", "-created_at", "email", "-email"])
+    }
+}
+
+impl ToSchema for AccountOrder {}
 
 /// Which page of which accounts is wanted.
 struct Search {
@@ -176,11 +189,11 @@ fn read_position(text: &str, sort: UserSort) -> Option<Position> {
         ("q" = Option<String>, Query, description = "How the e-mail address or the display name begins, in any letter case",
             max_length = 255),
         ("email" = Option<String>, Query, description = "The e-mail address, in any spelling"),
-        ("role" = Option<String>, Query, description = "The name of a role"),
-        ("status" = Option<String>, Query, description = "`active` or `disabled`", example = "active"),
+        ("role" = inline(Option<RoleName>), Query, description = "The name of a role"),
+        ("status" = inline(Option<AccountStatus>), Query, description = "Whether they may be used", example = "active"),
         ("created_after" = Option<DateTime<Utc>>, Query, description = "Only accounts that came to be later than this"),
         ("created_before" = Option<DateTime<Utc>>, Query, description = "Only accounts that came to be earlier than this"),
-        ("sort" = Option<String>, Query, description = "`created_at`, `-created_at`, `email` or `-email`",
+        ("sort" = inline(Option<AccountOrder>), Query, description = "Their order; the newest first where it isn't said",
             example = "-created_at"),
         ("limit" = Option<u64>, Query, description = "How many at most", minimum = 1, maximum = 200, example = 50),
         ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before, in the same order"),

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::super::model::{AccountChanges, AdminUser, NewAccount};
@@ -12,9 +13,11 @@ use super::members::{
     parse_display_name, parse_email, parse_locale, parse_metadata, parse_password, parse_roles, parse_status,
 };
 use crate::config::Config;
+use crate::domain::UserStatus;
 use crate::error::ApiError;
 use crate::http::body::FromMembers;
 use crate::http::json::Members;
+use crate::http::openapi::one_of;
 
 /// An account, as an admin sees it
 #[derive(Debug, Serialize, ToSchema)]
@@ -91,6 +94,22 @@ impl<'a> AdminUserResponse<'a> {
     }
 }
 
+/// The name of a status.
+pub(super) struct AccountStatus;
+
+impl PartialSchema for AccountStatus {
+    fn schema() -> RefOr<Schema> {
+        one_of([UserStatus::Active, UserStatus::Disabled].map(UserStatus::as_str))
+    }
+}
+
+impl ToSchema for AccountStatus {}
+
+/// The name of a role; `admin` is the only one that means anything to Roster itself
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(value_type = String, pattern = "^[a-z][a-z0-9_-]{0,31}$", example = "editor")]
+pub struct RoleName(pub String);
+
 /// What an account begins with
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -116,7 +135,7 @@ pub struct CreateAccountRequest {
     pub metadata: Option<Map<String, Value>>,
     /// Names of roles.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(nullable = false, max_items = 100, value_type = Vec<RoleName>)]
     pub roles: Option<Vec<String>>,
     /// Whether the address needs no proof.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,11 +169,11 @@ pub struct UpdateAccountRequest {
     pub metadata: Option<Map<String, Value>>,
     /// Roles, in place of the present ones.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(nullable = false, max_items = 100, value_type = Vec<RoleName>)]
     pub roles: Option<Vec<String>>,
     /// `active` or `disabled`. Where it changes, every session ends.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = "disabled")]
+    #[schema(nullable = false, value_type = AccountStatus, example = "disabled")]
     pub status: Option<String>,
     /// Whether the address counts as proven.
     #[serde(skip_serializing_if = "Option::is_none")]

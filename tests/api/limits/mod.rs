@@ -2,6 +2,7 @@
 
 mod accounts;
 mod addresses;
+mod administered;
 mod fields;
 mod honest;
 mod others;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use roster::mailer::SendFault;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{PASSWORD, PUBLIC_URL, Stage, World, all, token};
+use crate::support::{OTHER_PASSWORD, PASSWORD, PUBLIC_URL, Stage, World, all, token};
 
 fn down() -> SendFault {
     SendFault::Failed("connection refused".to_owned())
@@ -215,17 +215,7 @@ scenario! {
     }
 
     async fn without_a_mail_server_in_production_the_flows_are_not_there(stage: Stage) {
-        let world = World::with(&stage, |variables| {
-            for (name, value) in [
-                ("ROSTER_ENV", "production"),
-                ("ROSTER__SERVER__PUBLIC_URL", "https://accounts.test"),
-                ("ROSTER__PASSWORD__BCRYPT_COST", "10"),
-                ("ROSTER__PASSWORD__ARGON2_MEMORY_KIB", "19456"),
-                ("ROSTER__PASSWORD__ARGON2_ITERATIONS", "2"),
-            ] {
-                variables.set(name, value);
-            }
-        }).await;
+        let world = World::in_production(&stage).await;
         for (method, path) in [
             ("POST", "/verify-email/request"), ("POST", "/verify-email"), ("GET", "/verify-email"),
             ("POST", "/forgot-password"), ("POST", "/reset-password"), ("GET", "/reset-password"),
@@ -242,6 +232,29 @@ scenario! {
         let change = ada.confirming(json!({"email": "countess@example.test"}));
         let answer = world.put("/users/me").bearer(&bearer).json(&change).await.expect(200);
         assert_eq!(answer.json()["email"], "countess@example.test");
+        assert_eq!(world.mail_rows().await, "");
+    }
+
+    async fn without_a_mail_server_an_admin_chooses_passwords_and_nobody_is_told(stage: Stage) {
+        let world = World::in_production(&stage).await;
+        let admin = world.admin().await;
+        let admin = world.sign_in(&admin).await;
+        let create = |body: Value| world.post("/admin/users").bearer(&admin).json(&body);
+        // Nobody can be invited.
+        let refused = create(json!({"email": "ada@example.test"})).await.expect(422);
+        refused.faults(&[("/password", "missing")]);
+        assert_eq!(world.count_users_of("ada@example.test").await, 0);
+        let made = create(json!({"email": "ada@example.test", "password": PASSWORD})).await.expect(201);
+        let path = format!("/admin/users/{}", made.json()["id"].as_str().unwrap());
+        for unknown in [path.as_str(), "/admin/users/019a0000-0000-7000-8000-000000000001"] {
+            let reset = world.post(&format!("{unknown}/password-reset")).bearer(&admin);
+            reset.await.expect(404).problem("not-found");
+        }
+        assert!(world.audit("user.reset_requested").await.is_empty());
+        let change = json!({"password": OTHER_PASSWORD, "email": "countess@example.test", "status": "disabled"});
+        let changed = world.patch(&path).bearer(&admin).json(&change).await.expect(200);
+        assert_eq!(changed.json()["email"], "countess@example.test");
+        world.log_in("countess@example.test", OTHER_PASSWORD).await.expect(403).problem("account-disabled");
         assert_eq!(world.mail_rows().await, "");
     }
 }

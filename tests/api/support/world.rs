@@ -140,6 +140,22 @@ impl World {
         Self::start(stage, variables, clock, Post::default()).await
     }
 
+    /// A world in production, without a mail server.
+    pub async fn in_production(stage: &Stage) -> Self {
+        Self::with(stage, |variables| {
+            for (name, value) in [
+                ("ROSTER_ENV", "production"),
+                ("ROSTER__SERVER__PUBLIC_URL", "https://accounts.test"),
+                ("ROSTER__PASSWORD__BCRYPT_COST", "10"),
+                ("ROSTER__PASSWORD__ARGON2_MEMORY_KIB", "19456"),
+                ("ROSTER__PASSWORD__ARGON2_ITERATIONS", "2"),
+            ] {
+                variables.set(name, value);
+            }
+        })
+        .await
+    }
+
     /// Another server on the same database, with the same clock and settings.
     pub async fn second_instance(&self) -> Self {
         self.second_instance_with(|_| {}).await
