@@ -146,7 +146,7 @@ pub async fn check_account(state: &AppState, user_id: UserId) -> Result<(), ApiE
 /// Ends every session of somebody else's account.
 ///
 /// # Errors
-/// [`ApiError::NotFound`] where there is no such account.
+/// [`ApiError::NotFound`] where there is no such account; [`ApiError::Forbidden`] where whoever asks is no admin any more.
 pub async fn end_all(
     state: &AppState,
     user_id: UserId,
@@ -170,6 +170,7 @@ pub async fn end_all(
             if users::lock_account(&*transaction, user_id).await?.is_none() {
                 return Err(ApiError::NotFound("There is no such account.".into()));
             }
+            users::still_may_administer(&transaction, actor).await?;
             store::end_sessions(&*transaction, user_id).await?;
             audit::record(&*transaction, event).await?;
             transaction.commit().await

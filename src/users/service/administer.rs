@@ -27,7 +27,7 @@ use super::{Making, hash_new, make, names, taken_or_fault};
 ///
 /// # Errors
 /// [`ApiError::Forbidden`].
-pub(super) async fn still_may(transaction: &Transaction, actor: Actor) -> Result<(), ApiError> {
+pub async fn still_may_administer(transaction: &Transaction, actor: Actor) -> Result<(), ApiError> {
     match actor {
         Actor::User(id) if !store::is_active_admin(&**transaction, id).await? => policy::may_administer(&[]),
         _ => Ok(()),
@@ -145,7 +145,7 @@ pub async fn change_account(
                 .await?
                 .ok_or_else(no_such_account)?
                 .user;
-            still_may(&transaction, change.actor).await?;
+            still_may_administer(&transaction, change.actor).await?;
             if !precondition.allows(present.revision) {
                 return Err(ApiError::PreconditionFailed);
             }
@@ -305,7 +305,7 @@ pub async fn mail_reset(state: &AppState, id: UserId, admin: UserId, origin: Ori
                 .await?
                 .ok_or_else(no_such_account)?
                 .user;
-            still_may(&transaction, actor).await?;
+            still_may_administer(&transaction, actor).await?;
             if user.status != UserStatus::Active {
                 return Err(ApiError::Conflict(
                     "The account is disabled: enable it first.".into(),

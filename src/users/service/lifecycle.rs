@@ -16,7 +16,7 @@ use crate::verification;
 
 use super::super::model::{Changes, User};
 use super::super::store;
-use super::administer::still_may;
+use super::administer::still_may_administer;
 use super::profile::lock_own_account;
 use super::{hash_new, names};
 
@@ -48,7 +48,7 @@ pub async fn delete(
                     .ok_or_else(no_such_account)?,
             };
             if own.is_none() {
-                still_may(&transaction, actor).await?;
+                still_may_administer(&transaction, actor).await?;
             }
             if !precondition.allows(account.user.revision) {
                 return Err(ApiError::PreconditionFailed);

@@ -22,7 +22,7 @@ use crate::security::passwords::{HashingError, PasswordContext, Weakness};
 use super::model::{Account, AdminUser, NewUser, REGISTRATION, Registration, User, UserFilter};
 use super::store;
 
-pub use administer::{change_account, create_account, mail_reset};
+pub use administer::{change_account, create_account, mail_reset, still_may_administer};
 pub use find::{administered, search};
 pub use idempotency::{Once, Render, Repeat, Repeats, housekeep, keep_house, once};
 pub use lifecycle::{delete, set_password, set_roles, set_status};
@@ -170,7 +170,7 @@ async fn make(state: &AppState, new: Making, actor: Actor, origin: Origin) -> Re
         .db
         .write(move |writer| async move {
             let transaction = writer.begin().await?;
-            administer::still_may(&transaction, actor).await?;
+            still_may_administer(&transaction, actor).await?;
             let mut user = store::insert(&*transaction, id, &email, registration, email_verified, now)
                 .await
                 .map_err(taken_or_fault)?;
