@@ -138,9 +138,7 @@ pub async fn check_account(state: &AppState, user_id: UserId) -> Result<(), ApiE
         .db
         .read(move |reader| async move { users::user_by_id(&reader, user_id).await })
         .await?;
-    found
-        .map(|_| ())
-        .ok_or_else(|| ApiError::NotFound("There is no such account.".into()))
+    found.map(drop).ok_or_else(ApiError::no_such_account)
 }
 
 /// Ends every session of somebody else's account.
@@ -168,7 +166,7 @@ pub async fn end_all(
         .write(move |writer| async move {
             let transaction = writer.begin().await?;
             if users::lock_account(&*transaction, user_id).await?.is_none() {
-                return Err(ApiError::NotFound("There is no such account.".into()));
+                return Err(ApiError::no_such_account());
             }
             users::still_may_administer(&transaction, actor).await?;
             store::end_sessions(&*transaction, user_id).await?;

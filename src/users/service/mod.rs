@@ -12,7 +12,8 @@ use crate::audit::{self, AuditEvent};
 use crate::config::RegistrationMode;
 use crate::db::{UniqueKey, violated_key};
 use crate::domain::{
-    Actor, AuditAction, EmailAddress, Limited, Origin, Password, PasswordHash, Role, UserId,
+    Actor, AuditAction, Change, DisplayName, EmailAddress, Limited, Origin, Password, PasswordHash, Role,
+    UserId,
 };
 use crate::error::{ApiError, FieldFault};
 use crate::limits::{self, LimitKind};
@@ -222,6 +223,22 @@ pub async fn hash_new(
         .hash_new(password, context)
         .await?
         .map_err(|weaknesses| weak(&weaknesses))
+}
+
+/// What a new password of a user is judged beside. What the profile will say counts, not what it says now.
+fn context_after(
+    user: &User,
+    email: Option<&EmailAddress>,
+    display_name: &Change<DisplayName>,
+) -> PasswordContext {
+    PasswordContext {
+        email: email.map_or(user.email.as_str(), EmailAddress::as_str).to_owned(),
+        display_name: match display_name {
+            Change::Keep => user.display_name.clone(),
+            Change::Remove => None,
+            Change::Set(name) => Some(name.as_str().to_owned()),
+        },
+    }
 }
 
 fn weak(weaknesses: &[Weakness]) -> ApiError {
