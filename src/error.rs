@@ -127,6 +127,12 @@ impl ApiError {
         Self::Internal(Cause::new(cause))
     }
 
+    /// An account that isn't there, or not any more.
+    #[must_use]
+    pub const fn no_such_account() -> Self {
+        Self::NotFound(Cow::Borrowed("There is no such account."))
+    }
+
     /// A single faulty member.
     pub fn invalid(member: &str, code: &'static str, detail: impl Into<String>) -> Self {
         Self::Validation(vec![FieldFault::member(member, code, detail)])

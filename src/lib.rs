@@ -5,6 +5,7 @@
 //! - [`domain`]: values that prove themselves. [`policy`]: who may do what.
 //! - [`security`]: passwords, tokens, keys. [`clock`]: time and chance, as arguments.
 //! - [`db`]: connecting, reading, the unit of work. [`error`]: what can go wrong, without HTTP.
+//! - [`json`]: reading JSON strictly, for all who read what others have written.
 //! - [`http`]: reading requests, rendering failures, mounting operations.
 //! - [`mailer`]: the way out for mail.
 //! - [`users`], [`auth`], [`sessions`], [`oauth`], [`clients`], [`keys`], [`limits`], [`mail`], [`verification`], [`audit`],
@@ -24,6 +25,7 @@ pub mod db;
 pub mod domain;
 pub mod error;
 pub mod http;
+pub mod json;
 pub mod keys;
 pub mod limits;
 pub mod mail;

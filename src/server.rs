@@ -24,9 +24,10 @@ use actix_web::web::{Bytes, Data};
 use crate::app::AppState;
 use crate::config::Config;
 use crate::error::ApiError;
-use crate::http::crowd::Crowd;
+use crate::http::crowd::{Activity, Crowd};
 use crate::http::envelope::{envelope, failure, finish, new_request_id};
 use crate::http::oauth;
+use crate::http::pipeline::Gate;
 use crate::http::wire::{LINGER, Wire};
 use crate::operations::docs::OpenApiDocument;
 use crate::routes;
@@ -167,6 +168,10 @@ fn check_expected(state: &AppState, request: Request) -> Result<Request, Respons
         .is_none_or(|length| length <= limit as u64)
     {
         return Ok(request);
+    }
+    // Whatever comes now belongs to the body that is refused, and the framework closes.
+    if let Some(activity) = request.conn_data::<Activity>() {
+        activity.set_gate(Gate::Open);
     }
     let id = new_request_id(&state.ambient);
     let is_oauth = oauth::is_oauth(request.uri().path());

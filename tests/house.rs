@@ -54,6 +54,13 @@ const ROOMS: &[Room] = &[
         besides: &[],
     },
     Room {
+        name: "json",
+        files: &["json.rs"],
+        may_use: &[],
+        must_not_see: &["web", "sql", "tokio", "async"],
+        besides: &[],
+    },
+    Room {
         name: "store",
         files: &["*/store.rs", "*/store/**"],
         may_use: &["db", "domain", "own::model", "own::store"],
@@ -224,7 +231,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "transfer",
         files: &["transfer/model.rs", "transfer/sources/**"],
-        may_use: &["domain", "own::model", "own::door"],
+        may_use: &["domain", "json", "own::model", "own::door"],
         must_not_see: &["web", "sql", "tokio", "async"],
         besides: &[(
             "transfer/sources/**",
@@ -235,7 +242,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "http",
         files: &["http/**"],
-        may_use: &["http", "error", "domain", "app"],
+        may_use: &["http", "error", "domain", "json", "app"],
         must_not_see: &["sql"],
         besides: &[
             (

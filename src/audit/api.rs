@@ -294,12 +294,8 @@ struct Found {
 impl Found {
     async fn read(request: &HttpRequest, filter: EventFilter, page: &PageRequest) -> Result<Self, ApiError> {
         let state = AppState::of(request)?;
-        // One more than the page has tells whether there is another page.
-        let mut entries = service::list(state, filter, page.after, page.limit + 1).await?;
-        let wanted = usize::try_from(page.limit).unwrap_or(usize::MAX);
-        let has_more = entries.len() > wanted;
-        entries.truncate(wanted);
-        let next_cursor = page.next_cursor(has_more, entries.last().map(|entry| entry.id));
+        let mut entries = service::list(state, filter, page.after, page.wanted()).await?;
+        let next_cursor = page.cut(&mut entries, |entry| entry.id);
         Ok(Self { entries, next_cursor })
     }
 

@@ -287,7 +287,7 @@ pub async fn ends(connection: &impl ConnectionTrait) -> Result<(i64, i64), DbErr
     })
 }
 
-/// The number of the last sealed event that happened before a time, of the first so many after a number.
+/// Of the first so many sealed events after a number, those that come before the first one that isn't older than a time.
 ///
 /// # Errors
 /// The database's.

@@ -1,4 +1,4 @@
-//! The connections of one worker: what each is doing, and who leaves where there are too many.
+//! The connections of one worker: what each is doing, what of it may be read, and who leaves where there are too many.
 //!
 //! A client may keep a connection for its next request, and enough of them fill every place there is: whoever comes then
 //! would wait until the first of them has been idle for as long as it may. So, when the last place is taken, those that
@@ -11,6 +11,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::{Context, Waker};
+
+use super::pipeline::Gate;
 
 /// This part of all places is free again when somebody has left, and one place at least.
 const ROOM: usize = 16;
@@ -35,6 +37,9 @@ struct Place {
     /// Under which it stands among the idle ones; 0 where it doesn't.
     turn: Cell<u64>,
     is_to_leave: Cell<bool>,
+    gate: Cell<Gate>,
+    /// Whether something has come that the gate has kept.
+    is_kept_waiting: Cell<bool>,
     /// Wakes whoever waits for the next head.
     waker: RefCell<Option<Waker>>,
 }
@@ -120,15 +125,20 @@ impl Activity {
         self.enter(Stage::Head);
     }
 
-    /// A request has come as far as the envelope.
-    pub fn begin_request(&self) {
+    /// A request has come as far as the envelope; what is behind its head passes through this gate. Where everything
+    /// passes already, it isn't known any more what that is.
+    pub fn begin_request(&self, behind: Gate) {
         self.enter(Stage::Request);
+        if self.gate() == Gate::Shut {
+            self.set_gate(behind);
+        }
     }
 
     /// It has its answer. What comes now is the next head; or, where the connection is to be closed, the rest of a
     /// body that nobody wants, and that the framework would wait for without end.
     pub fn end_request(&self, is_closing: bool) {
         self.enter(if is_closing { Stage::Closing } else { Stage::Idle });
+        self.set_gate(self.gate().after_answer(is_closing));
         if let Some(crowd) = &self.crowd {
             crowd.make_room();
         }
@@ -143,11 +153,38 @@ impl Activity {
         if self.place.is_to_leave.get() {
             return true;
         }
+        self.wait(cx);
+        false
+    }
+
+    /// What of the bytes that have come may pass now.
+    #[must_use]
+    pub fn gate(&self) -> Gate {
+        self.place.gate.get()
+    }
+
+    /// Changes what may pass, and wakes whoever was kept from reading.
+    pub fn set_gate(&self, gate: Gate) {
+        self.place.gate.set(gate);
+        if gate != Gate::Shut
+            && self.place.is_kept_waiting.take()
+            && let Some(waker) = &*self.place.waker.borrow()
+        {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Nothing may pass now: who reads is woken when that changes, if something has come by then.
+    pub fn wait_at_gate(&self, cx: &mut Context<'_>, has_come: bool) {
+        self.place.is_kept_waiting.set(has_come);
+        self.wait(cx);
+    }
+
+    fn wait(&self, cx: &mut Context<'_>) {
         let mut waker = self.place.waker.borrow_mut();
         if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
         }
-        false
     }
 
     /// It has ended.
@@ -198,7 +235,7 @@ mod tests {
         let crowd = Crowd::new(4);
         let [first, second, third] = [(); 3].map(|()| crowd.join());
         first.begin_head();
-        first.begin_request();
+        first.begin_request(Gate::Shut);
         first.end_request(false);
         assert!([&first, &second, &third].iter().all(|one| !leaves(one)));
         let fourth = crowd.join();
@@ -214,7 +251,7 @@ mod tests {
         let crowd = Crowd::new(2);
         let both = [(); 2].map(|()| {
             let activity = crowd.join();
-            activity.begin_request();
+            activity.begin_request(Gate::Shut);
             activity
         });
         let third = crowd.join();

@@ -26,6 +26,7 @@ use futures_util::FutureExt as _;
 use super::bearer::Caller;
 use super::crowd::Activity;
 use super::origin::{RequestId, client_address};
+use super::pipeline::Gate;
 use super::{oauth, page, problem, rate_limit};
 use crate::app::AppState;
 use crate::clock::Ambient;
@@ -47,7 +48,7 @@ pub async fn envelope<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let activity = request.conn_data::<Activity>().cloned().unwrap_or_default();
-    activity.begin_request();
+    activity.begin_request(Gate::behind(request.method(), request.headers()));
     let result = answer(request, next).await;
     let is_closing =
         |response: &ServiceResponse<_>| response.response().head().connection_type() == ConnectionType::Close;

@@ -126,11 +126,19 @@ pub(super) fn cursor(id: Uuid) -> String {
 }
 
 impl PageRequest {
-    /// The cursor of the page after this one; `last` is the id of this one's last item. None where there is none:
-    /// whoever reads asks the store for one item more than the page has.
+    /// How many items to look for: one more than the page has tells whether there is another page.
     #[must_use]
-    pub fn next_cursor(&self, has_more: bool, last: Option<Uuid>) -> Option<String> {
-        last.filter(|_| has_more).map(cursor)
+    pub const fn wanted(&self) -> u64 {
+        self.limit + 1
+    }
+
+    /// Cuts what was found, of the [`Self::wanted`], to the length of the page. Returns the cursor of the page after it,
+    /// where there is one.
+    pub fn cut<T>(&self, found: &mut Vec<T>, id: impl FnOnce(&T) -> Uuid) -> Option<String> {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        found.last().filter(|_| has_more).map(|last| cursor(id(last)))
     }
 
     /// Answers with a page, and with a `Link` to the next one (RFC 8288) at the same path.
@@ -161,6 +169,24 @@ mod tests {
         ] {
             assert_eq!(parse_cursor(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_page_has_a_cursor_where_one_more_was_found_than_it_has() {
+        let page = PageRequest {
+            limit: 2,
+            after: None,
+        };
+        let ids = [1, 2, 3].map(Uuid::from_u128);
+        for count in 0..=2 {
+            let mut found = ids[..count].to_vec();
+            assert_eq!(page.cut(&mut found, |id| *id), None);
+            assert_eq!(found, &ids[..count]);
+        }
+        let mut found = ids.to_vec();
+        assert_eq!(page.wanted(), 3);
+        assert_eq!(page.cut(&mut found, |id| *id), Some(cursor(ids[1])));
+        assert_eq!(found, &ids[..2]);
     }
 
     #[test]

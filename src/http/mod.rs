@@ -22,6 +22,7 @@ pub mod openapi;
 pub mod origin;
 pub mod page;
 pub mod path;
+pub mod pipeline;
 pub mod problem;
 pub mod query;
 pub mod rate_limit;

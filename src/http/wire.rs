@@ -7,7 +7,7 @@
 //!
 //! It also keeps times that the framework doesn't: a head has to arrive in time on every request of a connection, not
 //! only on the first, and what is written has to be read. Where connections are many, those that are idle longest end
-//! early; see the `crowd` module.
+//! early; see the `crowd` module. And it hands on one request at a time; see the `pipeline` module.
 //!
 //! The price is a look at the last four bytes of each write.
 
@@ -21,11 +21,13 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
 use actix_web::rt::net::{ActixStream, Ready, TcpStream};
+use actix_web::web::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::crowd::{Activity, Crowd, Stage};
 use super::envelope::{ACCESS_LOG, finish, new_request_id};
+use super::pipeline::Gate;
 use super::problem;
 use crate::app::AppState;
 
@@ -33,6 +35,8 @@ use crate::app::AppState;
 const AFTER_THE_FRAMEWORK: Duration = Duration::from_millis(500);
 /// How long the rest of a body that nobody wants is waited for, so that its sender sees the answer.
 pub const LINGER: Duration = Duration::from_secs(2);
+/// With so much behind a request that isn't answered yet, no more of it is read.
+const ENOUGH_AHEAD: usize = 16 * 1024;
 
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 const START: &[u8] = b"HTTP/1.1 ";
@@ -49,6 +53,10 @@ pub struct Wire {
     read_due: Option<Pin<Box<Sleep>>>,
     /// What is written in place of a buffer, and how much of that is done.
     replacement: Option<(Vec<u8>, usize)>,
+    /// What has come before it may pass.
+    ahead: BytesMut,
+    /// Whether the client has said that nothing more comes.
+    has_ended: bool,
 }
 
 impl Wire {
@@ -62,6 +70,8 @@ impl Wire {
             head_due: None,
             read_due: None,
             replacement: None,
+            ahead: BytesMut::new(),
+            has_ended: false,
         }
     }
 
@@ -90,6 +100,43 @@ impl Wire {
             .is_some_and(|due| due.as_mut().poll(cx).is_ready())
     }
 
+    /// Reads what may pass now, and keeps what else comes.
+    fn read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let mut gate = self.activity.gate();
+        if gate == Gate::Shut {
+            // Read all the same: a client that has gone is noticed while its request is being answered.
+            while self.ahead.len() < ENOUGH_AHEAD && !self.has_ended {
+                match Pin::new(&mut self.stream).poll_read(cx, buffer) {
+                    Poll::Pending => break,
+                    Poll::Ready(read) => read?,
+                }
+                let come = buffer.filled().get(before..).unwrap_or_default();
+                self.has_ended = come.is_empty();
+                self.ahead.extend_from_slice(come);
+                buffer.set_filled(before);
+            }
+            let has_come = self.has_ended || !self.ahead.is_empty();
+            self.activity.wait_at_gate(cx, has_come);
+            return Poll::Pending;
+        }
+        if !self.ahead.is_empty() {
+            let most = self.ahead.len().min(buffer.remaining());
+            let count = gate.admit(self.ahead.get(..most).unwrap_or_default());
+            buffer.put_slice(self.ahead.get(..count).unwrap_or_default());
+            self.ahead.advance(count);
+        } else if !self.has_ended {
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+            let come = buffer.filled().get(before..).unwrap_or_default();
+            let count = gate.admit(come);
+            self.ahead
+                .extend_from_slice(come.get(count..).unwrap_or_default());
+            buffer.set_filled(before + count);
+        }
+        self.activity.set_gate(gate);
+        Poll::Ready(Ok(()))
+    }
+
     fn write(&mut self, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
         if self.replacement.is_none() {
             let Some((start, status)) = find_refusal(buffer) else {
@@ -97,6 +144,8 @@ impl Wire {
             };
             let mut whole = buffer.get(..start).unwrap_or_default().to_vec();
             whole.extend(refusal(status, self));
+            // The framework closes, and reads on until the client has as well.
+            self.activity.set_gate(Gate::Open);
             self.replacement = Some((whole, 0));
         }
         // The framework offers the same buffer again until it is told that it was taken.
@@ -201,7 +250,7 @@ impl AsyncRead for Wire {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let read = self.read(cx, buffer);
         let has_read = buffer.filled().len() > before;
         if self.is_head_late(cx, has_read) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));

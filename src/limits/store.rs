@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use entity::rate_limits::{Column, Entity};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _, QueryFilter as _, QueryResult,
-    Statement, Value,
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryResult, Statement,
+    Value,
 };
 
 use super::model::{Counted, Counter, Key, ROUNDING, Refusal};
+use crate::db::batch_of;
 
 /// What is remembered, once one more attempt is counted; never more than there are waits for, and never what a clock
 /// that was set back has left in the future.
@@ -175,15 +176,8 @@ pub async fn forget(connection: &impl ConnectionTrait, key: &Key) -> Result<(), 
 /// The database's.
 pub async fn remove_stale(connection: &impl ConnectionTrait, now: i64, batch: u64) -> Result<u64, DbErr> {
     let stale = "SELECT key FROM rate_limits WHERE stale_at <= $1";
-    let sql = match connection.get_database_backend() {
-        // As an array the query is run once, whatever plan there is.
-        DbBackend::Postgres => format!(
-            "DELETE FROM rate_limits WHERE key = ANY(ARRAY({stale} LIMIT {batch} FOR UPDATE SKIP LOCKED))"
-        ),
-        _ => format!("DELETE FROM rate_limits WHERE key IN ({stale} LIMIT {batch})"),
-    };
-    let done = connection.execute_raw(statement(connection, &sql, [now.into()]));
-    Ok(done.await?.rows_affected())
+    let delete = "DELETE FROM rate_limits WHERE key";
+    batch_of(connection, delete, stale, "rate_limits", now, batch).await
 }
 
 fn statement(

@@ -15,7 +15,7 @@ use crate::app::AppState;
 use crate::audit::api::EventResponse;
 use crate::auth::{Administrator, AuthenticatedUser};
 use crate::config::Config;
-use crate::domain::{Actor, DisplayName, EmailAddress, Locale, Role};
+use crate::domain::{Actor, DisplayName, EmailAddress, Locale, Role, UserId};
 use crate::error::ApiError;
 use crate::http::body::FromMembers;
 use crate::http::json::Members;
@@ -321,7 +321,7 @@ async fn export_own_data(
     Ok(HttpResponse::Ok().json(OwnDataResponse {
         exported_at: state.ambient.now(),
         user: OwnAccount {
-            id: account.id.map(crate::domain::UserId::get),
+            id: account.id.map(UserId::get),
             email: account.email.as_str(),
             email_verified: account.email_verified,
             pending_email: account.pending_email.as_ref().map(EmailAddress::as_str),

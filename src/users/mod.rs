@@ -8,7 +8,7 @@ mod store;
 pub use model::{
     Account, Changes, Credentials, NewUser, ProfileChanges, REGISTRATION, Registration, User, UserFilter,
 };
-pub use service::{Repeats, hash_new, lock_own_account};
+pub use service::{Repeats, hash_new, lock_own_account, still_may_administer};
 pub use store::{
     account_by_email, credentials_by_email, insert, lock_account, lock_account_by_email, record_sign_in,
     update, user_by_id,

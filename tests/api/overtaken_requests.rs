@@ -236,6 +236,31 @@ scenario! {
         }
     }
 
+    async fn whoever_is_no_admin_any_more_administers_nothing(world: World) {
+        let admin = world.register("admin").await;
+        let ada = world.register("ada").await;
+        let tokens = world.begin(&ada).await;
+        world.set_roles(&admin, &["admin"]).await;
+        let account = format!("/admin/users/{}", ada.id);
+        let paths = [
+            (Method::DELETE, format!("{account}/sessions")),
+            (Method::PATCH, account.clone()),
+            (Method::DELETE, account),
+        ];
+        for (method, path) in paths {
+            let token = world.sign_in(&admin).await;
+            let row = users::ActiveModel {
+                status: Set("disabled".to_owned()),
+                ..Default::default()
+            };
+            let call = world.call(method, &path).bearer(&token).json(&json!({"status": "disabled"}));
+            let answer = overtaken(&world, call, CHANGE, &admin, Overtaking::row(row)).await;
+            answer.problem("forbidden");
+            world.profile(&tokens.access).await;
+            world.set_status(&admin, UserStatus::Active).await;
+        }
+    }
+
     async fn a_registration_waits_for_one_of_the_same_address(world: World) {
         let ada = world.register("ada").await;
         let row = users::ActiveModel {

@@ -9,7 +9,7 @@ use super::super::model::{AuditEvent, Head, Sealed, hex};
 use super::super::store;
 use super::{BATCH, seal_all};
 use crate::app::AppState;
-use crate::domain::{Actor, AuditAction, Origin};
+use crate::domain::{Actor, AuditAction, Origin, UserId};
 use crate::error::ApiError;
 
 /// The `typ` of the signed head.
@@ -147,8 +147,8 @@ fn event_line(event: &Sealed) -> Result<String, ApiError> {
         action: &entry.action,
         outcome: &entry.outcome,
         actor_kind: &entry.actor_kind,
-        actor: entry.actor.map(crate::domain::UserId::get),
-        subject: entry.subject.map(crate::domain::UserId::get),
+        actor: entry.actor.map(UserId::get),
+        subject: entry.subject.map(UserId::get),
         ip: entry.ip.as_deref(),
         user_agent: entry.user_agent.as_deref(),
         request_id: entry.request_id.as_deref(),

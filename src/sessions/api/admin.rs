@@ -6,7 +6,6 @@ use super::super::service;
 use super::{SessionList, page_of};
 use crate::app::AppState;
 use crate::auth::Administrator;
-use crate::domain::UserId;
 use crate::error::ApiError;
 use crate::http::list::PageRequest;
 use crate::http::mount::Operation;
@@ -20,11 +19,6 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::new::<__path_list_sessions_of>(|| web::to(list_sessions_of)),
         Operation::new::<__path_end_sessions_of>(|| web::to(end_sessions_of)),
     ]
-}
-
-fn account_id(text: &str) -> Result<UserId, ApiError> {
-    let id = path::id(text).map(UserId::new);
-    id.ok_or_else(|| ApiError::NotFound("There is no such account.".into()))
 }
 
 /// List a user's sessions
@@ -55,7 +49,7 @@ async fn list_sessions_of(
     id: web::Path<String>,
     page: Query<PageRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let (state, id) = (AppState::of(&request)?, account_id(&id)?);
+    let (state, id) = (AppState::of(&request)?, path::account(&id)?);
     service::check_account(state, id).await?;
     let path = format!("/admin/users/{id}/sessions");
     page_of(state, id, admin.0.session_id, page.0, &path).await
@@ -83,6 +77,6 @@ async fn end_sessions_of(
     origin: RequestOrigin,
 ) -> Result<HttpResponse, ApiError> {
     let state = AppState::of(&request)?;
-    service::end_all(state, account_id(&id)?, admin.0.user.id, origin.0).await?;
+    service::end_all(state, path::account(&id)?, admin.0.user.id, origin.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }

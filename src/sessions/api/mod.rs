@@ -124,12 +124,8 @@ async fn page_of(
     path: &str,
 ) -> Result<HttpResponse, ApiError> {
     let after = page.after.map(SessionId::new);
-    // One more than the page has tells whether there is another page.
-    let mut sessions = service::list(state, user_id, after, page.limit + 1).await?;
-    let wanted = usize::try_from(page.limit).unwrap_or(usize::MAX);
-    let has_more = sessions.len() > wanted;
-    sessions.truncate(wanted);
-    let next_cursor = page.next_cursor(has_more, sessions.last().map(|session| session.id.get()));
+    let mut sessions = service::list(state, user_id, after, page.wanted()).await?;
+    let next_cursor = page.cut(&mut sessions, |session| session.id.get());
     let list = SessionList {
         items: sessions
             .iter()

@@ -138,15 +138,13 @@ pub async fn check_account(state: &AppState, user_id: UserId) -> Result<(), ApiE
         .db
         .read(move |reader| async move { users::user_by_id(&reader, user_id).await })
         .await?;
-    found
-        .map(|_| ())
-        .ok_or_else(|| ApiError::NotFound("There is no such account.".into()))
+    found.map(drop).ok_or_else(ApiError::no_such_account)
 }
 
 /// Ends every session of somebody else's account.
 ///
 /// # Errors
-/// [`ApiError::NotFound`] where there is no such account.
+/// [`ApiError::NotFound`] where there is no such account; [`ApiError::Forbidden`] where whoever asks is no admin any more.
 pub async fn end_all(
     state: &AppState,
     user_id: UserId,
@@ -168,8 +166,9 @@ pub async fn end_all(
         .write(move |writer| async move {
             let transaction = writer.begin().await?;
             if users::lock_account(&*transaction, user_id).await?.is_none() {
-                return Err(ApiError::NotFound("There is no such account.".into()));
+                return Err(ApiError::no_such_account());
             }
+            users::still_may_administer(&transaction, actor).await?;
             store::end_sessions(&*transaction, user_id).await?;
             audit::record(&*transaction, event).await?;
             transaction.commit().await

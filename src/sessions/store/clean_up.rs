@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 
+use crate::db::batch_of;
 use crate::domain::SessionId;
 
 /// Any number that nobody else uses with `pg_try_advisory_xact_lock` on the same database.
@@ -71,7 +72,7 @@ pub async fn remove_expired_tokens(
         "DELETE FROM refresh_tokens WHERE digest",
         own,
         "t",
-        now,
+        now.fixed_offset(),
         batch,
     )
     .await?;
@@ -83,7 +84,7 @@ pub async fn remove_expired_tokens(
         "DELETE FROM refresh_tokens WHERE digest",
         of_session,
         "t",
-        now,
+        now.fixed_offset(),
         batch,
     )
     .await?;
@@ -107,7 +108,7 @@ pub async fn remove_expired_sessions(
         "DELETE FROM sessions WHERE id",
         expired,
         "s",
-        now,
+        now.fixed_offset(),
         batch,
     )
     .await
@@ -124,26 +125,5 @@ pub async fn wipe_successors(
 ) -> Result<u64, DbErr> {
     let sealed = "SELECT t.digest FROM refresh_tokens t WHERE t.successor_sealed IS NOT NULL AND t.repeatable_until <= $1";
     let wipe = "UPDATE refresh_tokens SET successor_sealed = NULL WHERE digest";
-    batch_of(connection, wipe, sealed, "t", until, batch).await
-}
-
-/// Does something with at most so many of the rows that a query finds, and that nobody has locked.
-async fn batch_of(
-    connection: &impl ConnectionTrait,
-    what: &str,
-    rows: &str,
-    table: &str,
-    at: DateTime<Utc>,
-    batch: u64,
-) -> Result<u64, DbErr> {
-    let backend = connection.get_database_backend();
-    let sql = match backend {
-        // As an array the query is run once, whatever plan there is; a limit that is a constant lets it plan for that.
-        DbBackend::Postgres => {
-            format!("{what} = ANY(ARRAY({rows} LIMIT {batch} FOR UPDATE OF {table} SKIP LOCKED))")
-        }
-        _ => format!("{what} IN ({rows} LIMIT {batch})"),
-    };
-    let statement = Statement::from_sql_and_values(backend, sql, [at.fixed_offset().into()]);
-    Ok(connection.execute_raw(statement).await?.rows_affected())
+    batch_of(connection, wipe, sealed, "t", until.fixed_offset(), batch).await
 }

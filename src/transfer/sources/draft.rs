@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::row::Row;
-use super::{Checks, Source, json};
+use super::{Checks, Source};
 use crate::domain::{DisplayName, EmailAddress, Locale, Metadata, PasswordHash, Role, UserId, UserStatus};
+use crate::json::{MAX_DEPTH, is_deeper};
 use crate::transfer::model::{Refusal, UserRecord};
 
 /// The member of the metadata that keeps what a user's own metadata has under the name of the source.
@@ -173,8 +174,8 @@ fn metadata(
     }
     // One level is left for the object around it, in which it is shown and exported.
     let own = Value::Object(own);
-    let levels = json::MAX_DEPTH - 1;
-    if json::is_deeper(&own, levels) {
+    let levels = MAX_DEPTH - 1;
+    if is_deeper(&own, levels) {
         let detail = format!("must not be nested deeper than {levels} levels");
         return Err(Refusal::new("metadata", detail));
     }

@@ -9,7 +9,7 @@ use super::admin_wire::{AdminUserResponse, CreateAccountRequest, UpdateAccountRe
 use super::again;
 use crate::app::AppState;
 use crate::auth::Administrator;
-use crate::domain::{Actor, UserId};
+use crate::domain::Actor;
 use crate::error::ApiError;
 use crate::http::body::{Parsed, ParsedWithBytes};
 use crate::http::conditional::{IfMatch, entity_tag};
@@ -28,12 +28,6 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::new::<__path_remove_account>(|| web::to(remove_account)),
         Operation::new::<__path_mail_reset>(|| web::to(mail_reset)),
     ]
-}
-
-/// The account that a path names.
-fn account_id(text: &str) -> Result<UserId, ApiError> {
-    let id = path::id(text).map(UserId::new);
-    id.ok_or_else(|| ApiError::NotFound("There is no such account.".into()))
 }
 
 fn account_answer(seen: &AdminUser) -> Result<HttpResponse, ApiError> {
@@ -108,7 +102,7 @@ async fn read_account(
     request: HttpRequest,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let seen = service::administered(AppState::of(&request)?, account_id(&id)?).await?;
+    let seen = service::administered(AppState::of(&request)?, path::account(&id)?).await?;
     account_answer(&seen)
 }
 
@@ -145,7 +139,7 @@ async fn change_account(
     body: Parsed<AccountChanges>,
 ) -> Result<HttpResponse, ApiError> {
     let state = AppState::of(&request)?;
-    let (id, admin) = (account_id(&id)?, admin.0.user.id);
+    let (id, admin) = (path::account(&id)?, admin.0.user.id);
     let seen = service::change_account(state, id, body.0, if_match.0, admin, origin.0).await?;
     account_answer(&seen)
 }
@@ -179,7 +173,7 @@ async fn remove_account(
 ) -> Result<HttpResponse, ApiError> {
     let state = AppState::of(&request)?;
     let actor = Actor::User(admin.0.user.id);
-    service::delete(state, account_id(&id)?, None, if_match.0, actor, origin.0).await?;
+    service::delete(state, path::account(&id)?, None, if_match.0, actor, origin.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -208,6 +202,6 @@ async fn mail_reset(
     origin: RequestOrigin,
 ) -> Result<HttpResponse, ApiError> {
     let state = AppState::of(&request)?;
-    service::mail_reset(state, account_id(&id)?, admin.0.user.id, origin.0).await?;
+    service::mail_reset(state, path::account(&id)?, admin.0.user.id, origin.0).await?;
     Ok(mail_is_on_its_way())
 }

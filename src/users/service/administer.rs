@@ -3,10 +3,7 @@
 use crate::app::AppState;
 use crate::audit::{self, AuditEvent};
 use crate::db::Transaction;
-use crate::domain::{
-    Actor, AuditAction, Change, DisplayName, EmailAddress, Origin, Password, PasswordHash, Precondition,
-    Role, UserId, UserStatus,
-};
+use crate::domain::{Actor, AuditAction, Origin, Precondition, Role, UserId, UserStatus};
 use crate::error::ApiError;
 use crate::limits;
 use crate::mail::{self, MailKind, NewMail};
@@ -19,15 +16,15 @@ use super::super::model::{AccountChanges, AdminUser, Changes, NewAccount, Regist
 use super::super::store;
 use super::find::administered;
 use super::idempotency::Repeat;
-use super::lifecycle::{keep_an_admin, no_such_account};
-use super::{Making, hash_new, make, names, taken_or_fault};
+use super::lifecycle::keep_an_admin;
+use super::{Making, context_after, hash_new, make, names, taken_or_fault};
 
 /// Whoever administers others can still do so at the moment of the change: since the bearer check, a body was read and
 /// passwords were hashed.
 ///
 /// # Errors
 /// [`ApiError::Forbidden`].
-pub(super) async fn still_may(transaction: &Transaction, actor: Actor) -> Result<(), ApiError> {
+pub async fn still_may_administer(transaction: &Transaction, actor: Actor) -> Result<(), ApiError> {
     match actor {
         Actor::User(id) if !store::is_active_admin(&**transaction, id).await? => policy::may_administer(&[]),
         _ => Ok(()),
@@ -104,7 +101,8 @@ pub async fn change_account(
     } = changes;
     let hash = match password {
         Some(password) => {
-            Some(hash_in_context(state, password, &before, email.as_ref(), &display_name).await?)
+            let context = context_after(&before, email.as_ref(), &display_name);
+            Some(hash_new(state, password, context).await?)
         }
         None => None,
     };
@@ -143,9 +141,9 @@ pub async fn change_account(
             }
             let present = store::lock_account(&*transaction, id)
                 .await?
-                .ok_or_else(no_such_account)?
+                .ok_or_else(ApiError::no_such_account)?
                 .user;
-            still_may(&transaction, change.actor).await?;
+            still_may_administer(&transaction, change.actor).await?;
             if !precondition.allows(present.revision) {
                 return Err(ApiError::PreconditionFailed);
             }
@@ -156,27 +154,6 @@ pub async fn change_account(
         })
         .await?;
     administered(state, id).await
-}
-
-/// What the profile will say counts, not what it says now.
-async fn hash_in_context(
-    state: &AppState,
-    password: Password,
-    before: &User,
-    email: Option<&EmailAddress>,
-    display_name: &Change<DisplayName>,
-) -> Result<PasswordHash, ApiError> {
-    let context = PasswordContext {
-        email: email
-            .map_or(before.email.as_str(), EmailAddress::as_str)
-            .to_owned(),
-        display_name: match display_name {
-            Change::Keep => before.display_name.clone(),
-            Change::Remove => None,
-            Change::Set(name) => Some(name.as_str().to_owned()),
-        },
-    };
-    hash_new(state, password, context).await
 }
 
 /// A change of an account, ready to be written.
@@ -303,9 +280,9 @@ pub async fn mail_reset(state: &AppState, id: UserId, admin: UserId, origin: Ori
             let transaction = writer.begin().await?;
             let user = store::lock_account(&*transaction, id)
                 .await?
-                .ok_or_else(no_such_account)?
+                .ok_or_else(ApiError::no_such_account)?
                 .user;
-            still_may(&transaction, actor).await?;
+            still_may_administer(&transaction, actor).await?;
             if user.status != UserStatus::Active {
                 return Err(ApiError::Conflict(
                     "The account is disabled: enable it first.".into(),

@@ -11,7 +11,6 @@ use crate::sessions;
 
 use super::super::model::{Account, AdminUser, Position, UserSearch};
 use super::super::store;
-use super::lifecycle::no_such_account;
 
 /// The account with this id.
 ///
@@ -22,9 +21,9 @@ pub async fn administered(state: &AppState, id: UserId) -> Result<AdminUser, Api
         .db
         .read(move |reader| async move { store::account_by_id(&reader, id).await })
         .await?
-        .ok_or_else(no_such_account)?;
+        .ok_or_else(ApiError::no_such_account)?;
     let mut seen = seen(state, vec![account]).await?;
-    seen.pop().ok_or_else(no_such_account)
+    seen.pop().ok_or_else(ApiError::no_such_account)
 }
 
 /// A page of the accounts that are looked for, and where the next one begins.

@@ -4,21 +4,20 @@ use crate::app::AppState;
 use crate::audit::{self, AuditEvent};
 use crate::db::Transaction;
 use crate::domain::{
-    Actor, AuditAction, Origin, Password, Precondition, Role, SessionId, UserId, UserStatus,
+    Actor, AuditAction, Change, Origin, Password, Precondition, Role, SessionId, UserId, UserStatus,
 };
 use crate::error::ApiError;
 use crate::limits;
 use crate::mail::{self, MailKind};
 use crate::policy;
-use crate::security::passwords::PasswordContext;
 use crate::sessions;
 use crate::verification;
 
 use super::super::model::{Changes, User};
 use super::super::store;
-use super::administer::still_may;
+use super::administer::still_may_administer;
 use super::profile::lock_own_account;
-use super::{hash_new, names};
+use super::{context_after, hash_new, names};
 
 /// Removes an account and all that hangs on it. Its address can register again, as somebody else. Whoever removes
 /// the own account names the session that asks for it.
@@ -45,10 +44,10 @@ pub async fn delete(
                 Some(session) => lock_own_account(&transaction, id, session, now).await?,
                 None => store::lock_account(&*transaction, id)
                     .await?
-                    .ok_or_else(no_such_account)?,
+                    .ok_or_else(ApiError::no_such_account)?,
             };
             if own.is_none() {
-                still_may(&transaction, actor).await?;
+                still_may_administer(&transaction, actor).await?;
             }
             if !precondition.allows(account.user.revision) {
                 return Err(ApiError::PreconditionFailed);
@@ -59,10 +58,6 @@ pub async fn delete(
             transaction.commit().await
         })
         .await
-}
-
-pub(super) fn no_such_account() -> ApiError {
-    ApiError::NotFound("There is no such account.".into())
 }
 
 pub(super) async fn keep_an_admin(transaction: &Transaction, id: UserId) -> Result<(), ApiError> {
@@ -81,10 +76,7 @@ pub async fn set_password(
     actor: Actor,
     origin: Origin,
 ) -> Result<(), ApiError> {
-    let context = PasswordContext {
-        email: user.email.clone(),
-        display_name: user.display_name.clone(),
-    };
+    let context = context_after(user, None, &Change::Keep);
     let hash = hash_new(state, password, context).await?;
     let changes = Changes {
         password_hash: Some(hash),
@@ -152,7 +144,7 @@ async fn write_and_end_sessions(
             }
             let before = store::lock_account(&*transaction, id)
                 .await?
-                .ok_or_else(no_such_account)?
+                .ok_or_else(ApiError::no_such_account)?
                 .user;
             let is_news = changes.password_hash.is_some() || changes.status != Some(before.status);
             let notice = notice.filter(|_| is_news);
@@ -195,7 +187,7 @@ pub async fn set_roles(
                 keep_an_admin(&transaction, id).await?;
             }
             if !store::update(&*transaction, id, Changes::default(), now).await? {
-                return Err(no_such_account());
+                return Err(ApiError::no_such_account());
             }
             store::replace_roles(&*transaction, id, &roles).await?;
             audit::record(&*transaction, event).await?;

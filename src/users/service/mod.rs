@@ -12,7 +12,8 @@ use crate::audit::{self, AuditEvent};
 use crate::config::RegistrationMode;
 use crate::db::{UniqueKey, violated_key};
 use crate::domain::{
-    Actor, AuditAction, EmailAddress, Limited, Origin, Password, PasswordHash, Role, UserId,
+    Actor, AuditAction, Change, DisplayName, EmailAddress, Limited, Origin, Password, PasswordHash, Role,
+    UserId,
 };
 use crate::error::{ApiError, FieldFault};
 use crate::limits::{self, LimitKind};
@@ -22,7 +23,7 @@ use crate::security::passwords::{HashingError, PasswordContext, Weakness};
 use super::model::{Account, AdminUser, NewUser, REGISTRATION, Registration, User, UserFilter};
 use super::store;
 
-pub use administer::{change_account, create_account, mail_reset};
+pub use administer::{change_account, create_account, mail_reset, still_may_administer};
 pub use find::{administered, search};
 pub use idempotency::{Once, Render, Repeat, Repeats, housekeep, keep_house, once};
 pub use lifecycle::{delete, set_password, set_roles, set_status};
@@ -170,7 +171,7 @@ async fn make(state: &AppState, new: Making, actor: Actor, origin: Origin) -> Re
         .db
         .write(move |writer| async move {
             let transaction = writer.begin().await?;
-            administer::still_may(&transaction, actor).await?;
+            still_may_administer(&transaction, actor).await?;
             let mut user = store::insert(&*transaction, id, &email, registration, email_verified, now)
                 .await
                 .map_err(taken_or_fault)?;
@@ -222,6 +223,22 @@ pub async fn hash_new(
         .hash_new(password, context)
         .await?
         .map_err(|weaknesses| weak(&weaknesses))
+}
+
+/// What a new password of a user is judged beside. What the profile will say counts, not what it says now.
+fn context_after(
+    user: &User,
+    email: Option<&EmailAddress>,
+    display_name: &Change<DisplayName>,
+) -> PasswordContext {
+    PasswordContext {
+        email: email.map_or(user.email.as_str(), EmailAddress::as_str).to_owned(),
+        display_name: match display_name {
+            Change::Keep => user.display_name.clone(),
+            Change::Remove => None,
+            Change::Set(name) => Some(name.as_str().to_owned()),
+        },
+    }
 }
 
 fn weak(weaknesses: &[Weakness]) -> ApiError {

@@ -8,12 +8,12 @@ use crate::app::AppState;
 use crate::audit::{self, AuditEvent};
 use crate::db::Transaction;
 use crate::domain::{
-    Actor, AuditAction, Change, EmailAddress, Limited, Origin, Password, PasswordAttempt, PasswordHash,
-    Precondition, SessionId, Standing, UserId, UserStatus,
+    Actor, AuditAction, Limited, Origin, Password, PasswordAttempt, PasswordHash, Precondition, SessionId,
+    Standing, UserId, UserStatus,
 };
 use crate::error::ApiError;
 use crate::limits::{self, Attempt};
-use crate::mail::{self, MailKind};
+use crate::mail::{self, MailKind, NewMail};
 use crate::security::passwords::{PasswordContext, Verified};
 use crate::sessions;
 use crate::verification;
@@ -21,7 +21,7 @@ use crate::verification;
 use super::super::model::{Account, Changes, ProfileChanges, User};
 use super::super::store;
 use super::email_change::EmailChange;
-use super::{hash_new, taken_or_fault};
+use super::{context_after, hash_new, taken_or_fault};
 
 /// Changes one's own profile.
 ///
@@ -65,10 +65,7 @@ async fn change(
         metadata: changes.metadata,
         ..Changes::default()
     };
-    let mut events = Vec::new();
     let mut checked = None;
-    let event = |action| AuditEvent::success(&state.trail, action, Actor::User(id), Some(id), &origin);
-
     let wanted: Vec<AuditAction> = [
         changes.email.as_ref().map(|_| AuditAction::EmailChanged),
         changes.password.as_ref().map(|_| AuditAction::PasswordChanged),
@@ -82,30 +79,27 @@ async fn change(
         *standing = confirmed.standing;
         let hash = confirmed.outcome?;
         if let Some(password) = changes.password {
-            // What the profile will say counts, not what it says now.
-            let email = changes
-                .email
-                .as_ref()
-                .map_or(user.email.as_str(), EmailAddress::as_str);
-            let display_name = match &row.display_name {
-                Change::Keep => user.display_name.clone(),
-                Change::Remove => None,
-                Change::Set(name) => Some(name.as_str().to_owned()),
-            };
-            let context = PasswordContext {
-                email: email.to_owned(),
-                display_name,
-            };
+            let context = context_after(user, changes.email.as_ref(), &row.display_name);
             row.password_hash = Some(new_password(state, password, context, current, hash.as_ref()).await?);
-            events.push(event(AuditAction::PasswordChanged));
         }
         row.email = changes.email;
         checked = Some(hash);
     }
-    let renewed = SessionId::new(state.ambient.new_uuid());
-    let email_change = EmailChange::new(state, id, &event);
-    let password_notice = mail::compose(state, MailKind::PasswordChanged, Some(id), String::new());
+    let event = |action| AuditEvent::success(&state.trail, action, Actor::User(id), Some(id), &origin);
     let now = state.ambient.now();
+    let password_event = row
+        .password_hash
+        .as_ref()
+        .map(|_| event(AuditAction::PasswordChanged));
+    let change = ProfileChange {
+        row,
+        password_event,
+        session,
+        renewed: SessionId::new(state.ambient.new_uuid()),
+        email_change: EmailChange::new(state, id, &event),
+        password_notice: mail::compose(state, MailKind::PasswordChanged, Some(id), String::new()),
+        now,
+    };
     state
         .db
         .write(move |writer| async move {
@@ -121,32 +115,9 @@ async fn change(
                 let detail = "The password was changed by another request at the same moment.";
                 return Err(ApiError::Conflict(detail.into()));
             }
-            let (event, mails) = email_change.settle(&transaction, &mut row, &present.user).await?;
-            if row.is_empty() {
+            if !change.write(&transaction, &present.user).await? {
                 return Ok(present.user);
             }
-            events.extend(event);
-            let is_renewed = row.password_hash.is_some();
-            if row.email.is_some() {
-                // They were mailed to the address that is left behind.
-                verification::drop_codes(&*transaction, id).await?;
-            } else if is_renewed {
-                verification::drop_codes_for(&*transaction, id, MailKind::ResetPassword.as_str()).await?;
-            }
-            let password_notice = password_notice
-                .filter(|_| is_renewed)
-                .map(|mail| mail.to(present.user.email));
-            store::update(&*transaction, id, row, now)
-                .await
-                .map_err(taken_or_fault)?;
-            if is_renewed {
-                sessions::end_sessions_except(&*transaction, id, session).await?;
-                sessions::renew_session(&*transaction, session, renewed).await?;
-            }
-            for event in events {
-                audit::record(&*transaction, event).await?;
-            }
-            mail::queue(&*transaction, mails.into_iter().chain(password_notice)).await?;
             let user = store::user_by_id(&*transaction, id)
                 .await?
                 .ok_or(ApiError::InvalidToken)?;
@@ -154,6 +125,55 @@ async fn change(
             Ok(user)
         })
         .await
+}
+
+/// A change of one's own profile, ready to be written.
+struct ProfileChange {
+    row: Changes,
+    session: SessionId,
+    /// What the session is called once there is a new password.
+    renewed: SessionId,
+    /// Of a new password, where there is one.
+    password_event: Option<AuditEvent>,
+    email_change: EmailChange,
+    /// To be sent where there is a new password.
+    password_notice: Option<NewMail>,
+    now: DateTime<Utc>,
+}
+
+impl ProfileChange {
+    /// Writes it with its audit rows and mails, and ends what has to end. False where there is nothing to change. With the
+    /// account locked.
+    async fn write(self, transaction: &Transaction, present: &User) -> Result<bool, ApiError> {
+        let (id, mut row) = (present.id, self.row);
+        let (email_event, mails) = self.email_change.settle(transaction, &mut row, present).await?;
+        if row.is_empty() {
+            return Ok(false);
+        }
+        let has_new_password = row.password_hash.is_some();
+        if row.email.is_some() {
+            // They were mailed to the address that is left behind.
+            verification::drop_codes(&**transaction, id).await?;
+        } else if has_new_password {
+            verification::drop_codes_for(&**transaction, id, MailKind::ResetPassword.as_str()).await?;
+        }
+        store::update(&**transaction, id, row, self.now)
+            .await
+            .map_err(taken_or_fault)?;
+        if has_new_password {
+            sessions::end_sessions_except(&**transaction, id, self.session).await?;
+            sessions::renew_session(&**transaction, self.session, self.renewed).await?;
+        }
+        for event in self.password_event.into_iter().chain(email_event) {
+            audit::record(&**transaction, event).await?;
+        }
+        let password_notice = self
+            .password_notice
+            .filter(|_| has_new_password)
+            .map(|mail| mail.to(present.email.as_str()));
+        mail::queue(&**transaction, mails.into_iter().chain(password_notice)).await?;
+        Ok(true)
+    }
 }
 
 /// The caller's account, locked; if account and session are still good. Between the bearer check and this moment a

@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 use entity::idempotency_keys::{ActiveModel, Column, Entity};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
-    QueryFilter as _, Statement, Value,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _,
 };
 
 use super::super::model::{Answer, Remembered};
+use crate::db::batch_of;
 use crate::domain::UserId;
 
 /// What is remembered under this digest, and hasn't expired.
@@ -74,16 +74,8 @@ pub async fn forget_expired(
     now: DateTime<Utc>,
     batch: u64,
 ) -> Result<u64, DbErr> {
-    let backend = connection.get_database_backend();
     let expired = "SELECT digest FROM idempotency_keys WHERE expires_at <= $1";
-    let sql = match backend {
-        // As an array the query is run once, whatever plan there is.
-        DbBackend::Postgres => format!(
-            "DELETE FROM idempotency_keys WHERE digest = ANY(ARRAY({expired} LIMIT {batch} FOR UPDATE SKIP LOCKED))"
-        ),
-        _ => format!("DELETE FROM idempotency_keys WHERE digest IN ({expired} LIMIT {batch})"),
-    };
-    let values: [Value; 1] = [now.fixed_offset().into()];
-    let done = connection.execute_raw(Statement::from_sql_and_values(backend, sql, values));
-    Ok(done.await?.rows_affected())
+    let delete = "DELETE FROM idempotency_keys WHERE digest";
+    let now = now.fixed_offset();
+    batch_of(connection, delete, expired, "idempotency_keys", now, batch).await
 }

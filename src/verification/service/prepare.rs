@@ -8,7 +8,7 @@ use super::origin_of;
 use crate::app::AppState;
 use crate::audit::{self, AuditEvent};
 use crate::db::Transaction;
-use crate::domain::{Actor, AuditAction, EmailAddress, UserStatus};
+use crate::domain::{Actor, AuditAction, EmailAddress, UserId, UserStatus};
 use crate::error::ApiError;
 use crate::mail::{self, Mail, MailKind, QueuedMail};
 use crate::security::MailSecret;
@@ -60,21 +60,21 @@ fn sealed(post: &Mail, mail: &QueuedMail) -> Option<MailSecret> {
 }
 
 async fn notice(state: &AppState, mail: &QueuedMail) -> Result<Prepared, ApiError> {
-    let locale = match mail.mail.user_id {
-        Some(id) => {
-            let user = state
-                .db
-                .read(move |reader| async move { users::user_by_id(&reader, id).await })
-                .await?;
-            user.and_then(|user| user.locale)
-        }
-        None => None,
-    };
     Ok(Prepared {
         kind: mail.mail.kind,
-        locale,
+        locale: locale_of(state, mail.mail.user_id).await?,
         secret: None,
     })
+}
+
+/// The language of a user, where it is known who that is and which one it is.
+async fn locale_of(state: &AppState, id: Option<UserId>) -> Result<Option<String>, ApiError> {
+    let Some(id) = id else { return Ok(None) };
+    let user = state
+        .db
+        .read(move |reader| async move { users::user_by_id(&reader, id).await })
+        .await?;
+    Ok(user.and_then(|user| user.locale))
 }
 
 async fn with_code(
@@ -85,16 +85,7 @@ async fn with_code(
 ) -> Result<Prepared, ApiError> {
     let locale = match &code.registration {
         Some(registration) => users::Registration::from_json(registration).and_then(|new| new.locale()),
-        None => match code.user_id {
-            Some(id) => {
-                let user = state
-                    .db
-                    .read(move |reader| async move { users::user_by_id(&reader, id).await })
-                    .await?;
-                user.and_then(|user| user.locale)
-            }
-            None => None,
-        },
+        None => locale_of(state, code.user_id).await?,
     };
     Ok(Prepared {
         kind: template(mail.mail.kind),

@@ -230,4 +230,5 @@ mod methods;
 mod origins;
 mod pages;
 mod paths;
+mod pipelining;
 mod slowness;

@@ -20,6 +20,7 @@ mod world;
 pub use client::{Answer, Call, all};
 pub use clock::ManualClock;
 pub use post::{token, typed_code};
+pub use raw::Connection;
 pub use sessions::Tokens;
 pub use stage::{Backend, Stage, run};
 pub use tokens::{ForeignKey, accepted, decoded, refused, segments, with};

@@ -1,0 +1,101 @@
+//! Requests behind one another on one connection, none of which waits for the answer to the one before.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::{comparable, readable, signed_in, wire, works};
+use crate::support::{Connection, World};
+
+/// HEAD is answered without the body that GET gets, whatever is behind or before it.
+async fn check_pair(connection: &mut Connection, is_head_first: bool, what: &str) {
+    let (head, get) = if is_head_first {
+        let head = connection.head_answer().await.expect(what);
+        (head, connection.answer().await.expect(what))
+    } else {
+        let get = connection.answer().await.expect(what);
+        (connection.head_answer().await.expect(what), get)
+    };
+    assert_eq!(head.status, get.status, "{what}");
+    assert_eq!(comparable(&head.headers), comparable(&get.headers), "{what}");
+    let length: usize = head.headers["content-length"].to_str().unwrap().parse().unwrap();
+    assert_eq!(length, get.body.len(), "{what}");
+    assert!(length > 0, "{what}");
+}
+
+scenario! {
+    async fn whether_an_answer_has_a_body_is_no_matter_of_what_is_asked_behind_it(world: World) {
+        let (_, token) = signed_in(&world, "ada").await;
+        let bearer = format!("Bearer {token}");
+        for path in readable() {
+            for is_head_first in [true, false] {
+                let pair = if is_head_first { ["HEAD", "GET"] } else { ["GET", "HEAD"] };
+                let [first, second] = pair.map(|method| wire(method, &path, &[("Authorization", &bearer)], ""));
+                let what = format!("{pair:?} {path}");
+                let mut connection = world.connection().await;
+                connection.send(format!("{first}{second}{first}{second}")).await;
+                check_pair(&mut connection, is_head_first, &what).await;
+                check_pair(&mut connection, is_head_first, &what).await;
+                // And in two reads, the first of which ends within the first request or the second.
+                for cut in [first.len() - 1, first.len(), first.len() + 2] {
+                    let both = format!("{first}{second}");
+                    let (before, after) = both.split_at(cut);
+                    connection.send(before).await;
+                    connection.send(after).await;
+                    check_pair(&mut connection, is_head_first, &what).await;
+                }
+            }
+        }
+        works(&world).await;
+    }
+
+    async fn a_head_behind_a_body_takes_nothing_from_the_answer_before_it(world: World) {
+        let (ada, token) = signed_in(&world, "ada").await;
+        let bearer = format!("Bearer {token}");
+        // A password is checked: that takes a while on every machine.
+        let sign_in = json!({"email": ada.email, "password": ada.password}).to_string();
+        // Looks like a request of its own, and is none.
+        let name = "{\"display_name\":\"\r\n\r\nHEAD /livez HTTP/1.1\r\n\r\n\"}";
+        let spaced = format!("{{\r\n\r\n\"display_name\":\"Ada\"{}}}", " ".repeat(30_000));
+        let me = wire("HEAD", "/users/me", &[("Authorization", &bearer)], "");
+        let change = |body: &str| wire("PUT", "/users/me", &[("Authorization", &bearer)], body);
+        let asked = [
+            wire("POST", "/login", &[], &sign_in),
+            me.clone(),
+            change(name),
+            me.clone(),
+            change(&spaced),
+            me.clone(),
+            wire("OPTIONS", "/users/me", &[], ""),
+            me.clone(),
+        ];
+        let mut connection = world.connection().await;
+        connection.send(asked.concat()).await;
+        let mut next = async |method: Method, path: &str| {
+            let answer = connection.answer().await.expect("an answer").checked(method, path);
+            assert_eq!(connection.head_answer().await.expect("an answer").status, 200);
+            answer
+        };
+        next(Method::POST, "/login").await.expect(200);
+        next(Method::PUT, "/users/me").await.problem("malformed-request");
+        let changed = next(Method::PUT, "/users/me").await.expect(200);
+        assert_eq!(changed.json()["display_name"], "Ada");
+        next(Method::OPTIONS, "/users/me").await.expect(204);
+        works(&world).await;
+    }
+
+    async fn whoever_asks_to_close_is_asked_about_the_request_that_said_so(world: World) {
+        let (_, token) = signed_in(&world, "ada").await;
+        let bearer = format!("Bearer {token}");
+        let last = wire("GET", "/users/me", &[("Authorization", &bearer), ("Connection", "close")], "");
+        let other = wire("GET", "/users/me", &[("Authorization", &bearer)], "");
+        let mut connection = world.connection().await;
+        connection.send([other.as_str(), &last, &other].concat()).await;
+        let answer = connection.answer().await.expect("an answer");
+        assert!(!answer.headers.contains_key("connection"), "{:?}", answer.headers);
+        assert_eq!(answer.status, 200);
+        let answer = connection.answer().await.expect("an answer");
+        assert_eq!((answer.status, &answer.headers["connection"]), (200, &"close".parse().unwrap()));
+        let rest = connection.rest().await;
+        assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
+    }
+}
