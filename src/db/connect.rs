@@ -22,7 +22,7 @@ pub(super) const MAX_LIFETIME: Duration = Duration::from_mins(30);
 /// How long a writer waits for the write lock of `SQLite`. Below the deadline of a request.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long what isn't a request waits for the write lock of `SQLite`: an instance for another one that migrates.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a request waits for the database in all. The contract promises an answer within 3 s.
 const DEADLINE: Duration = Duration::from_millis(2_600);
 /// How much memory, in KiB, a load of many rows keeps pages of an `SQLite` file in: every row touches a page of each index.
@@ -30,8 +30,6 @@ const LOADING_CACHE: u32 = 32 << 10;
 /// After how many pages of `SQLite`'s log a load brings them into the file. Each page is written there once for all the
 /// transactions in between, and the log stays well under [`LARGEST_LOG`].
 const LOADING_CHECKPOINT: u32 = 4_000;
-/// How long to wait before a locked file is tried again.
-const PROBE_PAUSE: Duration = Duration::from_millis(20);
 /// How many bytes of `SQLite`'s log stay when it begins again.
 const LARGEST_LOG: u32 = 64 << 20;
 /// Enough readers for a machine's cores; a writer is always alone.
@@ -42,7 +40,7 @@ const POSTGRES_CONNECTIONS: u32 = 20;
 /// How to connect.
 #[derive(Clone, Debug)]
 pub struct DatabaseSettings {
-    config: DatabaseConfig,
+    pub(super) config: DatabaseConfig,
     connections: u32,
     per_worker: u32,
     create: bool,
@@ -184,11 +182,11 @@ impl DatabaseSettings {
         }
     }
 
-    fn acquire_timeout(&self) -> Duration {
+    pub(super) fn acquire_timeout(&self) -> Duration {
         Duration::from_millis(u64::from(self.config.acquire_timeout_ms))
     }
 
-    fn sqlite(&self) -> Result<SqliteConnectOptions, ConnectError> {
+    pub(super) fn sqlite(&self) -> Result<SqliteConnectOptions, ConnectError> {
         let url = self.config.url.expose();
         if url.contains(":memory:") || url.contains("mode=memory") {
             return Err(ConnectError(
@@ -222,7 +220,7 @@ impl DatabaseSettings {
             .disable_statement_logging())
     }
 
-    fn postgres(&self) -> Result<PgConnectOptions, ConnectError> {
+    pub(super) fn postgres(&self) -> Result<PgConnectOptions, ConnectError> {
         let options = PgConnectOptions::from_str(self.config.url.expose()).map_err(|error| {
             ConnectError(format!(
                 "database.url: {error}; expected postgres://USER:PASSWORD@HOST:PORT/DATABASE, with ?sslmode=verify-full \
@@ -311,80 +309,6 @@ impl Db {
     }
 }
 
-impl DatabaseSettings {
-    async fn probe(&self) -> Result<(), ConnectError> {
-        // Another instance may be making or migrating the same file.
-        let limit = match self.config.url.kind() {
-            DatabaseKind::Sqlite => PATIENCE,
-            DatabaseKind::Postgres => self.acquire_timeout(),
-        };
-        let place = self.config.url.redacted();
-        let attempt = async {
-            match self.config.url.kind() {
-                DatabaseKind::Sqlite => self.probe_sqlite().await,
-                DatabaseKind::Postgres => {
-                    let connection = self
-                        .postgres()?
-                        .connect()
-                        .await
-                        .map_err(|error| self.explain(&error))?;
-                    connection.close().await.map_err(|error| self.explain(&error))
-                }
-            }
-        };
-        tokio::time::timeout(limit, attempt).await.unwrap_or_else(|_| {
-            Err(ConnectError(format!(
-                "the database at {place} did not answer within {} ms: is it running, and is the address right?",
-                limit.as_millis()
-            )))
-        })
-    }
-
-    /// Opens the file, which puts a new one into WAL mode, and reads its schema, which shows that it is a database at
-    /// all.
-    ///
-    /// The change to WAL mode, and the clean-up of the last connection that closes, fail at once while another process
-    /// holds a lock: `SQLite` doesn't ask its busy handler there, lest two such processes wait for each other. So they
-    /// are tried again, until the other one has done.
-    async fn probe_sqlite(&self) -> Result<(), ConnectError> {
-        let mut is_told = false;
-        loop {
-            let tried = async {
-                let mut connection = self.sqlite()?.connect().await?;
-                sea_orm::sqlx::query("SELECT count(*) FROM sqlite_master")
-                    .execute(&mut connection)
-                    .await?;
-                connection.close().await?;
-                Ok::<(), ProbeError>(())
-            };
-            match tried.await {
-                Ok(()) => return Ok(()),
-                Err(ProbeError::Settings(error)) => return Err(error),
-                Err(ProbeError::Database(error)) if super::classify::is_locked(&error) => {
-                    if !is_told {
-                        log::info!("waiting for another process that has the database locked");
-                        is_told = true;
-                    }
-                    tokio::time::sleep(PROBE_PAUSE).await;
-                }
-                Err(ProbeError::Database(error)) => return Err(self.explain(&error)),
-            }
-        }
-    }
-
-    fn explain(&self, error: &sea_orm::sqlx::Error) -> ConnectError {
-        let place = self.config.url.redacted();
-        let cause = one_line(&error.to_string());
-        let cure = match self.config.url.kind() {
-            DatabaseKind::Sqlite => "check that database.url names a file that this user can read and write",
-            DatabaseKind::Postgres => {
-                "check that it is running and that user, password, database and sslmode in database.url are right"
-            }
-        };
-        ConnectError(format!("cannot open the database {place}: {cause}; {cure}"))
-    }
-}
-
 /// Whether a connection may be used again.
 ///
 /// `SQLite` ends a transaction by itself where the disk fails it. sqlx doesn't notice, counts on from there, and takes
@@ -394,27 +318,6 @@ async fn has_ended_transactions(connection: &mut SqliteConnection) -> Result<boo
     // A rollback that was asked for is done when this is answered.
     connection.ping().await?;
     Ok(!connection.is_in_transaction())
-}
-
-enum ProbeError {
-    Settings(ConnectError),
-    Database(sea_orm::sqlx::Error),
-}
-
-impl From<ConnectError> for ProbeError {
-    fn from(error: ConnectError) -> Self {
-        Self::Settings(error)
-    }
-}
-
-impl From<sea_orm::sqlx::Error> for ProbeError {
-    fn from(error: sea_orm::sqlx::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl From<ConnectError> for DbErr {

@@ -14,6 +14,7 @@ mod connect;
 mod direct;
 mod file;
 mod lane;
+mod probe;
 mod reader;
 mod replace;
 mod row;
