@@ -55,7 +55,7 @@ impl Db {
 
     /// Closes every connection to an `SQLite` file before another one is opened.
     ///
-    /// All of a process share what it has mapped of the file's index of its log (`unixShmNode` in `SQLite`'s os_unix.c).
+    /// All of a process share what it has mapped of the file's index of its log (`unixShmNode` in `SQLite`'s `os_unix.c`).
     /// Where that was opened while it couldn't be written, every connection is refused writes for as long as one of them
     /// is open, also one that could write by itself.
     async fn replace_all_at_once(&self) {

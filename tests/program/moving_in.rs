@@ -34,7 +34,7 @@ async fn who_follows_the_page_about_moving_in_gets_what_it_says() {
     let programs = format!(
         "{}:{}",
         Path::new(ROSTER).parent().unwrap().display(),
-        std::env::var("PATH").unwrap()
+        std::env::var_os("PATH").unwrap().to_str().unwrap()
     );
     // Made once: what a first start says and makes is nobody's business here.
     let made = Installation::new();

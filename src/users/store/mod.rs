@@ -3,6 +3,7 @@
 mod idempotency;
 mod list;
 mod search;
+mod statement;
 
 use chrono::{DateTime, Utc};
 use entity::{user_roles, users};

@@ -4,47 +4,16 @@
 //! has the reasoning.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult};
 use uuid::Uuid;
 
 use super::super::model::{Found, Hit, Position, SortColumn, UserSearch};
+use super::statement::Query;
 use crate::domain::UserId;
 
-/// How many entries of an index are looked at for one page.
-const MOST: u64 = 5_000;
-
-/// A statement in the making.
-struct Query {
-    sql: String,
-    values: Vec<Value>,
-}
-
-impl Query {
-    const fn new() -> Self {
-        Self {
-            sql: String::new(),
-            values: Vec::new(),
-        }
-    }
-
-    fn push(&mut self, sql: &str) -> &mut Self {
-        self.sql.push_str(sql);
-        self
-    }
-
-    fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
-        self.values.push(value.into());
-        let place = format!("${}", self.values.len());
-        self.push(&place)
-    }
-
-    async fn all(self, connection: &impl ConnectionTrait) -> Result<Vec<QueryResult>, DbErr> {
-        let backend = connection.get_database_backend();
-        connection
-            .query_all_raw(Statement::from_sql_and_values(backend, self.sql, self.values))
-            .await
-    }
-}
+/// How many entries of an index are looked at for one page. So many rows, each of them elsewhere on the disk, are read
+/// and sorted in some milliseconds.
+const MOST: u64 = 2_000;
 
 /// What narrows a search down to a part of the table, by an index of its own.
 #[derive(Clone, Copy)]
@@ -59,6 +28,7 @@ enum Source {
 /// What is looked for, and how the database spells the order of code points.
 struct Search<'a> {
     wanted: &'a UserSearch,
+    backend: DbBackend,
     by_code_point: &'static str,
 }
 
@@ -72,12 +42,14 @@ pub async fn search(
     after: Option<&Position>,
     limit: u64,
 ) -> Result<Found, DbErr> {
-    let by_code_point = match connection.get_database_backend() {
+    let backend = connection.get_database_backend();
+    let by_code_point = match backend {
         DbBackend::Postgres => " COLLATE \"C\"",
         _ => "",
     };
     let search = Search {
         wanted,
+        backend,
         by_code_point,
     };
     let sources = search.sources();
@@ -135,9 +107,21 @@ impl Search<'_> {
     /// Whether few enough accounts answer to this to be sorted for a page.
     async fn is_small(&self, connection: &impl ConnectionTrait, source: Source) -> Result<bool, DbErr> {
         let mut query = Query::new();
-        query.push("SELECT count(*) FROM (");
-        self.entries(&mut query, source);
-        query.push(") entries");
+        match source {
+            // Whoever answers to both counts twice: taking them together would cost more than it shows.
+            Source::Prefix => {
+                query.push("SELECT (SELECT count(*) FROM (");
+                self.by_email(&mut query);
+                query.push(") by_email) + (SELECT count(*) FROM (");
+                self.by_name(&mut query);
+                query.push(") by_name)");
+            }
+            _ => {
+                query.push("SELECT count(*) FROM (");
+                self.entries(&mut query, source);
+                query.push(") entries");
+            }
+        }
         let rows = query.all(connection).await?;
         let count: i64 = match rows.first() {
             Some(row) => row.try_get_by_index(0)?,
@@ -149,7 +133,6 @@ impl Search<'_> {
     /// The ids that a source has, at most one more than are sorted. In the order of its index, so that the database reads
     /// that far and no further.
     fn entries(&self, query: &mut Query, source: Source) {
-        let c = self.by_code_point;
         let most = format!(" LIMIT {}", MOST + 1);
         match source {
             Source::Email => {
@@ -157,16 +140,11 @@ impl Search<'_> {
                 self.email(query, "");
             }
             Source::Prefix => {
-                query.push("SELECT id FROM (SELECT id, email FROM users WHERE ");
-                self.range(query, "email");
-                query.push(&format!(
-                    " ORDER BY email{c}, created_at, id{most}) by_email UNION SELECT id FROM ("
-                ));
-                query.push("SELECT id, display_name_key FROM users WHERE ");
-                self.range(query, "display_name_key");
-                query.push(&format!(
-                    " ORDER BY display_name_key{c}, created_at, id, email{most}) by_name"
-                ));
+                query.push("SELECT id FROM (");
+                self.by_email(query);
+                query.push(") by_email UNION SELECT id FROM (");
+                self.by_name(query);
+                query.push(") by_name");
             }
             Source::Role => {
                 query.push("SELECT user_id AS id FROM user_roles WHERE role = ");
@@ -180,10 +158,27 @@ impl Search<'_> {
             }
             Source::Created => {
                 query.push("SELECT id FROM users WHERE 1 = 1");
-                self.created(query, "");
+                self.created(query, "created_at");
                 query.push(" ORDER BY created_at, id").push(&most);
             }
         }
+    }
+
+    fn by_email(&self, query: &mut Query) {
+        query.push("SELECT id, email FROM users WHERE ");
+        self.range(query, "email");
+        let c = self.by_code_point;
+        query.push(&format!(" ORDER BY email{c}, created_at, id LIMIT {}", MOST + 1));
+    }
+
+    fn by_name(&self, query: &mut Query) {
+        query.push("SELECT id, display_name_key FROM users WHERE ");
+        self.range(query, "display_name_key");
+        let c = self.by_code_point;
+        query.push(&format!(
+            " ORDER BY display_name_key{c}, created_at, id, email LIMIT {}",
+            MOST + 1
+        ));
     }
 
     /// A page of the accounts of a source that is small enough.
@@ -200,7 +195,7 @@ impl Search<'_> {
         // Always this way round: the entries first, each account by its id.
         query.push(") entries CROSS JOIN users u WHERE u.id = entries.id");
         self.filters(&mut query);
-        self.created(&mut query, "u.");
+        self.created(&mut query, &self.created_column());
         self.beyond(&mut query, after, false);
         self.in_order(&mut query, limit + 1);
         hits(self.wanted, &query.all(connection).await?)
@@ -217,7 +212,7 @@ impl Search<'_> {
         let mut query = Query::new();
         query.push("SELECT u.id, u.created_at, u.email FROM users u WHERE 1 = 1");
         self.filters(&mut query);
-        self.created(&mut query, "u.");
+        self.created(&mut query, &self.created_column());
         self.beyond(&mut query, after, false);
         self.beyond(&mut query, end, true);
         self.in_order(&mut query, limit + 1);
@@ -231,9 +226,15 @@ impl Search<'_> {
         after: Option<&Position>,
     ) -> Result<Option<Position>, DbErr> {
         let mut query = Query::new();
-        query.push("SELECT u.id, u.created_at, u.email FROM users u WHERE 1 = 1");
-        if self.wanted.sort.column == SortColumn::Created {
-            self.created(&mut query, "u.");
+        // No more than the index of the order has: nothing is read of what is passed over.
+        match self.wanted.sort.column {
+            SortColumn::Created => {
+                query.push("SELECT u.id, u.created_at FROM users u WHERE 1 = 1");
+                self.created(&mut query, "u.created_at");
+            }
+            SortColumn::Email => {
+                query.push("SELECT u.id, u.created_at, u.email FROM users u WHERE 1 = 1");
+            }
         }
         self.beyond(&mut query, after, false);
         self.in_order(&mut query, 1);
@@ -250,9 +251,9 @@ impl Search<'_> {
         }
         if wanted.prefix.is_some() {
             query.push(" AND (");
-            self.range(query, "u.email");
+            self.range(query, &self.by_itself("u.email"));
             query.push(" OR ");
-            self.range(query, "u.display_name_key");
+            self.range(query, &self.by_itself("u.display_name_key"));
             query.push(")");
         }
         if wanted.status.is_some() {
@@ -290,16 +291,30 @@ impl Search<'_> {
         query.push(")");
     }
 
-    fn created(&self, query: &mut Query, table: &str) {
+    /// A column of text that is only looked at, and no way into the table: the databases would gather all that answer by
+    /// the indexes of both, and sort them.
+    fn by_itself(&self, column: &str) -> String {
+        match self.backend {
+            DbBackend::Postgres => format!("({column} || '')"),
+            _ => format!("+{column}"),
+        }
+    }
+
+    /// When an account was made: a way into the table only where that is the order as well.
+    fn created_column(&self) -> String {
+        match (self.wanted.sort.column, self.backend) {
+            (SortColumn::Created, _) => "u.created_at".to_owned(),
+            (SortColumn::Email, DbBackend::Postgres) => "(u.created_at + interval '0')".to_owned(),
+            (SortColumn::Email, _) => "+u.created_at".to_owned(),
+        }
+    }
+
+    fn created(&self, query: &mut Query, column: &str) {
         if let Some(at) = self.wanted.created_after {
-            query
-                .push(&format!(" AND {table}created_at > "))
-                .bind(at.fixed_offset());
+            query.push(&format!(" AND {column} > ")).bind(at.fixed_offset());
         }
         if let Some(at) = self.wanted.created_before {
-            query
-                .push(&format!(" AND {table}created_at < "))
-                .bind(at.fixed_offset());
+            query.push(&format!(" AND {column} < ")).bind(at.fixed_offset());
         }
     }
 
