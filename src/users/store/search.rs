@@ -13,7 +13,7 @@ use crate::domain::UserId;
 
 /// How many entries of an index are looked at for one page. So many rows, each of them elsewhere on the disk, are read
 /// and sorted in some milliseconds.
-const MOST: u64 = 2_000;
+const MOST: u64 = 1_000;
 
 /// What narrows a search down to a part of the table, by an index of its own.
 #[derive(Clone, Copy)]
