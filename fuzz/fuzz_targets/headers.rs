@@ -2,7 +2,7 @@
 //!
 //! The first byte says which: `f` X-Forwarded-For, `b` a bearer token, `c` Basic credentials, `m` If-Match, `k` cookies,
 //! `o` who sent a cookie, `u` an URL's origin, `g` a user agent, `a` Accept, `i` Idempotency-Key, `w` a refusal of the
-//! framework's. Several values are lines.
+//! framework's, `p` bytes of a connection on which requests follow each other. Several values are lines.
 
 #![no_main]
 
@@ -23,6 +23,7 @@ use roster::http::bearer::BearerToken;
 use roster::http::conditional::{IfMatch, entity_tag};
 use roster::http::idempotency::IdempotencyKey;
 use roster::http::origin::client_address;
+use roster::http::pipeline::Gate;
 use roster::http::{fuzzing, page};
 
 fuzz_target!(|bytes: &[u8]| -> Corpus {
@@ -31,6 +32,10 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
     };
     if kind == b'w' {
         refusal(rest);
+        return Corpus::Keep;
+    }
+    if kind == b'p' {
+        pipelined(rest);
         return Corpus::Keep;
     }
     let lines = rest.split(|&byte| byte == b'\n').map(HeaderValue::from_bytes);
@@ -308,4 +313,37 @@ fn refusal(buffer: &[u8]) {
     assert!((400..=999).contains(&status));
     let ours = [&buffer[..buffer.len() - 2], b"X-Request-Id: a\r\n\r\n"].concat();
     assert_eq!(fuzzing::find_refusal(&ours), None);
+}
+
+/// However a head arrives, the same of it passes: all to its end, and nothing behind it. The first byte says where it is cut.
+fn pipelined(bytes: &[u8]) {
+    let Some((&cut, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let (first, second) = bytes.split_at(usize::from(cut).min(bytes.len()));
+    let mut gate = Gate::default();
+    let passed = gate.admit(bytes);
+    let mut cut_gate = Gate::default();
+    assert_eq!(cut_gate.admit(first) + cut_gate.admit(second), passed);
+    assert_eq!(cut_gate, gate);
+
+    // Lines without what doesn't count in them, and where each ends.
+    let mut ends = bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'\n')
+        .map(|(at, _)| at + 1);
+    let mut start = 0;
+    let mut has_begun = false;
+    let end = ends.find(|&end| {
+        let is_empty = bytes[start..end].iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+        start = end;
+        has_begun |= !is_empty;
+        has_begun && is_empty
+    });
+    assert_eq!(passed, end.unwrap_or(bytes.len()));
+    assert_eq!(gate == Gate::Shut, end.is_some());
+    if end.is_some() {
+        assert_eq!(gate.admit(b"GET / HTTP/1.1\r\n\r\n"), 0);
+    }
 }

@@ -52,6 +52,66 @@ async fn a_writer_that_does_not_let_go_is_waited_for_and_reads_go_on() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn an_import_waits_longer_for_a_writer_than_a_request_does() {
+    let installation = Installation::new();
+    let server = installation.serve().await;
+    let client = server.client();
+    let other = installation.database().await;
+    let writing = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..Default::default()
+    };
+    let writing = other.begin_with_options(writing).await.unwrap();
+    let arguments = ["users", "import", "-", "--from", "roster"];
+    let row = format!("{{\"email\": \"{ADA}\"}}\n");
+    let import = installation.succeeds_with_input(&arguments, &row);
+    let meanwhile = async {
+        // As long as two requests wait, one after the other.
+        assert_unavailable(&client, "eve@example.com").await;
+        assert_unavailable(&client, "eve@example.com").await;
+        writing.rollback().await.unwrap();
+    };
+    let (sums, ()) = tokio::join!(import, meanwhile);
+    assert!(sums.starts_with("1 rows read: 1 imported"), "{sums}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn others_write_while_many_are_imported() {
+    const MANY: usize = 15_000;
+    let installation = Installation::new();
+    let server = installation.serve().await;
+    let client = server.client();
+    let rows: String = (0..MANY)
+        .map(|number| format!("{{\"email\": \"many-{number}@example.com\"}}\n"))
+        .collect();
+    let arguments = ["users", "import", "-", "--from", "roster"];
+    let import = installation.succeeds_with_input(&arguments, &rows);
+    tokio::pin!(import);
+    let mut registered = 0;
+    let sums = loop {
+        let email = format!("person-{registered}@example.com");
+        let one = register(&client, &email);
+        tokio::pin!(one);
+        let (status, body) = tokio::select! {
+            sums = &mut import => {
+                assert_eq!(one.await.0, 201);
+                break sums;
+            }
+            answer = &mut one => answer,
+        };
+        assert_eq!(status, 201, "{body}");
+        registered += 1;
+    };
+    assert!(
+        sums.starts_with(&format!("{MANY} rows read: {MANY} imported")),
+        "{sums}"
+    );
+    assert!(registered > 1, "nobody was registered meanwhile");
+    server.stop().await;
+}
+
 fn move_database(from: &Path, to: &Path) {
     for name in ["roster.db", "roster.db-wal", "roster.db-shm"] {
         if from.join(name).exists() {
