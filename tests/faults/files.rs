@@ -83,9 +83,10 @@ async fn others_write_while_many_are_imported() {
     let installation = Installation::new();
     let server = installation.serve().await;
     let client = server.client();
-    let rows: String = (0..MANY)
+    let rows: Vec<String> = (0..MANY)
         .map(|number| format!("{{\"email\": \"many-{number}@example.com\"}}\n"))
         .collect();
+    let rows = rows.concat();
     let arguments = ["users", "import", "-", "--from", "roster"];
     let import = installation.succeeds_with_input(&arguments, &rows);
     tokio::pin!(import);

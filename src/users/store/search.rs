@@ -107,20 +107,17 @@ impl Search<'_> {
     /// Whether few enough accounts answer to this to be sorted for a page.
     async fn is_small(&self, connection: &impl ConnectionTrait, source: Source) -> Result<bool, DbErr> {
         let mut query = Query::new();
-        match source {
+        if matches!(source, Source::Prefix) {
             // Whoever answers to both counts twice: taking them together would cost more than it shows.
-            Source::Prefix => {
-                query.push("SELECT (SELECT count(*) FROM (");
-                self.by_email(&mut query);
-                query.push(") by_email) + (SELECT count(*) FROM (");
-                self.by_name(&mut query);
-                query.push(") by_name)");
-            }
-            _ => {
-                query.push("SELECT count(*) FROM (");
-                self.entries(&mut query, source);
-                query.push(") entries");
-            }
+            query.push("SELECT (SELECT count(*) FROM (");
+            self.by_email(&mut query);
+            query.push(") by_email) + (SELECT count(*) FROM (");
+            self.by_name(&mut query);
+            query.push(") by_name)");
+        } else {
+            query.push("SELECT count(*) FROM (");
+            self.entries(&mut query, source);
+            query.push(") entries");
         }
         let rows = query.all(connection).await?;
         let count: i64 = match rows.first() {
