@@ -8,7 +8,7 @@
 //! The price: a page that is in no cache is read from the disk while the worker's other requests wait.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::SecondsFormat;
@@ -30,6 +30,8 @@ enum State {
     /// Opened when it is needed, and again after a failure.
     Closed,
     Open(Connection),
+    /// Closed while all connections are replaced.
+    Paused,
     /// Closed for good.
     Ended,
 }
@@ -62,7 +64,7 @@ impl Direct {
         parameters: &[Parameter],
         decode: fn(&Row<'_>) -> Result<T, DbErr>,
     ) -> Option<Vec<T>> {
-        // Held by nobody else but at the end: the worker has one thread, and there is no await in here.
+        // Held by nobody else but while it is closed: the worker has one thread, and there is no await in here.
         let mut state = self.state.try_lock().ok()?;
         if matches!(*state, State::Closed) {
             *state = State::Open(self.open().ok()?);
@@ -90,17 +92,29 @@ impl Direct {
         Ok(connection)
     }
 
-    /// Closes it until it is needed again.
-    pub(super) fn reopen(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*state, State::Open(_)) {
+    /// Closes it, and opens nothing before [`Direct::resume`].
+    pub(super) fn pause(&self) {
+        let mut state = self.state();
+        if !matches!(*state, State::Ended) {
+            *state = State::Paused;
+        }
+    }
+
+    /// Lets it be opened again.
+    pub(super) fn resume(&self) {
+        let mut state = self.state();
+        if matches!(*state, State::Paused) {
             *state = State::Closed;
         }
     }
 
     /// Closes it for good.
     pub(super) fn close(&self) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Ended;
+        *self.state() = State::Ended;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -209,7 +223,12 @@ mod tests {
         let written = direct.fetch("DELETE FROM things RETURNING name", &[], |row| row.text(0));
         assert_eq!(written, None);
         assert_eq!(names(&direct), Some(vec!["a".to_owned()]));
+        direct.pause();
+        assert_eq!(names(&direct), None);
+        direct.resume();
+        assert_eq!(names(&direct), Some(vec!["a".to_owned()]));
         direct.close();
+        direct.resume();
         assert_eq!(names(&direct), None);
     }
 }

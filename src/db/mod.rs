@@ -71,7 +71,7 @@ struct Shared {
     /// Held by whoever writes to `SQLite`: there, one writes at a time anyway, and those that wait inside the
     /// database would each hold a connection.
     writing: Arc<Semaphore>,
-    /// Held by whatever uses connections of an `SQLite` file, and by nobody else while all of them are replaced.
+    /// Held by whatever uses connections that workers share to an `SQLite` file, and by nobody else while all are replaced.
     passage: Arc<RwLock<()>>,
     /// Every worker's, so that they can be closed.
     directs: Mutex<Vec<Arc<Direct>>>,
@@ -219,7 +219,6 @@ impl Db {
         decode: fn(&Row<'_>) -> Result<T, DbErr>,
     ) -> Result<Vec<T>, ApiError> {
         if let Some(direct) = &self.direct
-            && let Ok(_passage) = self.shared.passage.try_read()
             && let Some(rows) = direct.fetch(sql, &parameters, decode)
         {
             return Ok(rows);

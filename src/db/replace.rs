@@ -64,11 +64,10 @@ impl Db {
         let Ok(_alone) = tokio::time::timeout(BETWEEN_REPLACEMENTS, passage).await else {
             return;
         };
-        for direct in shared.directs().iter() {
-            direct.reopen();
-        }
+        shared.directs().iter().for_each(|direct| direct.pause());
         shared.link.load_full().close().await;
         drop(self.replace(NO_WRITES));
+        shared.directs().iter().for_each(|direct| direct.resume());
     }
 
     fn replace(&self, why: &str) -> Option<Arc<Link>> {
