@@ -1,8 +1,6 @@
 //! Clients that are slow, rude or many, and what others notice of them.
 
 use std::io::Read as _;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -10,6 +8,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::logs::{ready, unread};
 use crate::postgres::free_port;
 use crate::support::{Client, Installation, PASSWORD, PATIENCE, ROSTER, Raw};
 
@@ -274,34 +273,11 @@ async fn the_soft_limit_on_open_files_is_raised_to_the_hard_one() {
     );
 }
 
-/// Asks until there is a server.
-async fn ready(client: &Client) {
-    let ready = async {
-        while !matches!(
-            client.request(reqwest::Method::GET, "/readyz").send().await,
-            Ok(answer) if answer.status() == 200
-        ) {}
-    };
-    tokio::time::timeout(PATIENCE, ready).await.expect("a server");
-}
-
 #[tokio::test]
 async fn a_log_that_nobody_reads_and_one_that_is_closed_hold_nobody_up() {
     let installation = Installation::new();
     let port = free_port();
-    let mut child = Command::new(ROSTER)
-        .arg("serve")
-        .env_clear()
-        .env("ROSTER__SERVER__PORT", port.to_string())
-        .env("ROSTER__PASSWORD__BCRYPT_COST", "4")
-        .env("ROSTER__LIMITS__ENABLED", "false")
-        .current_dir(installation.path(""))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .unwrap();
+    let mut child = unread(&installation, port);
     let client = Client::new(format!("http://127.0.0.1:{port}"));
     ready(&client).await;
     client.register(ADA).await;

@@ -5,7 +5,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use sea_orm::{ConnectionTrait as _, SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
+use sea_orm::{
+    ConnectionTrait as _, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait as _,
+};
 use serde_json::{Value, json};
 
 use crate::postgres::missing;
@@ -32,6 +35,16 @@ async fn assert_unavailable(client: &Client, email: &str) {
     );
 }
 
+/// Takes SQLite's write lock, as another process does.
+async fn lock(installation: &Installation) -> DatabaseTransaction {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..Default::default()
+    };
+    let other = installation.database().await;
+    other.begin_with_options(options).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_writer_that_does_not_let_go_is_waited_for_and_reads_go_on() {
     let installation = Installation::new();
@@ -39,12 +52,7 @@ async fn a_writer_that_does_not_let_go_is_waited_for_and_reads_go_on() {
     let client = server.client();
     client.register(ADA).await;
     let token = client.login(ADA).await;
-    let other = installation.database().await;
-    let writing = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..Default::default()
-    };
-    let writing = other.begin_with_options(writing).await.unwrap();
+    let writing = lock(&installation).await;
     assert_unavailable(&client, "eve@example.com").await;
     assert_eq!(client.me(&token).await.0, 200);
     writing.rollback().await.unwrap();
@@ -57,12 +65,7 @@ async fn an_import_waits_longer_for_a_writer_than_a_request_does() {
     let installation = Installation::new();
     let server = installation.serve().await;
     let client = server.client();
-    let other = installation.database().await;
-    let writing = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..Default::default()
-    };
-    let writing = other.begin_with_options(writing).await.unwrap();
+    let writing = lock(&installation).await;
     let arguments = ["users", "import", "-", "--from", "roster"];
     let row = format!("{{\"email\": \"{ADA}\"}}\n");
     let import = installation.succeeds_with_input(&arguments, &row);
@@ -189,20 +192,29 @@ async fn no_empty_file_takes_the_place_of_one_that_is_moved_away() {
     server.stop().await;
 }
 
-/// A small file system, for as long as it is looked at.
-struct SmallDisk<'a>(&'a Path);
+/// What is mounted at a folder, for as long as it is looked at.
+struct Mounted<'a>(&'a Path);
 
-impl<'a> SmallDisk<'a> {
-    fn mount(at: &'a Path) -> Option<Self> {
+impl<'a> Mounted<'a> {
+    /// A small file system.
+    fn small_disk(at: &'a Path) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"])
-            .arg(at)
-            .output();
+        Self::mount(at, &["-t", "tmpfs", "-o", "size=8m", "tmpfs"])
+    }
+
+    /// The folder itself, read-only for whoever opens a file in it from now on.
+    fn read_only(at: &'a Path) -> Option<Self> {
+        let mounted = Self::mount(at, &["--bind", at.to_str().unwrap()])?;
+        mounted.remount("bind,ro");
+        Some(mounted)
+    }
+
+    fn mount(at: &'a Path, what: &[&str]) -> Option<Self> {
+        let mounted = Command::new("mount").args(what).arg(at).output();
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Self(at));
         }
-        missing("the right to mount a small disk", "nothing, but run as root,");
+        missing("the right to mount", "nothing, but run as root,");
         None
     }
 
@@ -215,7 +227,7 @@ impl<'a> SmallDisk<'a> {
     }
 }
 
-impl Drop for SmallDisk<'_> {
+impl Drop for Mounted<'_> {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(self.0).status();
     }
@@ -225,7 +237,7 @@ impl Drop for SmallDisk<'_> {
 async fn a_full_disk_refuses_writes_and_loses_nothing() {
     let installation = Installation::new();
     let folder = installation.path("data");
-    let Some(disk) = SmallDisk::mount(&folder) else {
+    let Some(disk) = Mounted::small_disk(&folder) else {
         return;
     };
     let server = installation.serve().await;
@@ -327,32 +339,6 @@ async fn files_that_may_not_grow_take_no_writes_until_they_may() {
     assert_eq!(there, [ADA, "bob@example.com"]);
 }
 
-/// Makes a folder read-only for whoever opens a file in it from now on, until it is dropped.
-struct ReadOnly<'a>(&'a Path);
-
-impl<'a> ReadOnly<'a> {
-    fn mount(at: &'a Path) -> Option<Self> {
-        let mount = |arguments: &[&str]| {
-            let mounted = Command::new("mount").args(arguments).arg(at).output();
-            mounted.is_ok_and(|output| output.status.success())
-        };
-        let path = at.to_str().unwrap();
-        if !mount(&["--bind", path]) {
-            missing("the right to mount a folder", "nothing, but run as root,");
-            return None;
-        }
-        let mounted = Self(at);
-        assert!(mount(&["-o", "remount,bind,ro"]), "not read-only");
-        Some(mounted)
-    }
-}
-
-impl Drop for ReadOnly<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
-}
-
 #[tokio::test]
 async fn connections_of_a_read_only_time_are_replaced_after_it() {
     let installation = Installation::new();
@@ -361,7 +347,7 @@ async fn connections_of_a_read_only_time_are_replaced_after_it() {
     client.register(ADA).await;
     let token = client.login(ADA).await;
     let folder = installation.path("data");
-    let Some(read_only) = ReadOnly::mount(&folder) else {
+    let Some(read_only) = Mounted::read_only(&folder) else {
         return;
     };
     // So many at once that further connections are opened, which can only read.

@@ -25,7 +25,7 @@ const AT_ONCE: usize = 50;
 const MOST: u64 = 8 << 20;
 
 /// A server whose log nobody reads yet.
-fn unread(installation: &Installation, port: u16) -> Child {
+pub fn unread(installation: &Installation, port: u16) -> Child {
     Command::new(ROSTER)
         .arg("serve")
         .env_clear()
@@ -41,7 +41,8 @@ fn unread(installation: &Installation, port: u16) -> Child {
         .unwrap()
 }
 
-async fn ready(client: &Client) {
+/// Asks until there is a server.
+pub async fn ready(client: &Client) {
     let ready = async {
         while !matches!(
             client.request(reqwest::Method::GET, "/readyz").send().await,
