@@ -58,6 +58,11 @@ fn file(source: Source, bytes: &[u8]) {
 /// What was taken once is exported, imported and exported again without a change; nobody brings power along.
 fn good(source: Source, user: &UserRecord) {
     assert!(user.metadata.as_json().len() <= 16 * 1024);
+    assert!(
+        user.password_hash
+            .as_ref()
+            .is_none_or(|hash| !hash.expose().is_empty())
+    );
     assert!(user.roles.is_sorted() && user.roles.windows(2).all(|pair| pair[0] != pair[1]));
     if !matches!(source, Source::Roster | Source::Csv) {
         assert!(user.roles.iter().all(|role| role.as_str() != Role::ADMIN));
@@ -70,7 +75,12 @@ fn good(source: Source, user: &UserRecord) {
         ControlFlow::Continue(())
     })
     .expect("a line");
-    assert_eq!(again, Some(line));
+    assert!(
+        again.as_ref() == Some(&line),
+        "{:?}\nbecame {:?}",
+        line.as_str(),
+        again.as_deref().map(String::as_str)
+    );
 }
 
 /// A refusal is of bounded length and can't speak to a terminal.

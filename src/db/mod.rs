@@ -8,6 +8,7 @@
 //! The price is one small allocation a request. What it buys besides: a deadline for the request doesn't cancel
 //! anything, and a link that swallows packets is noticed and replaced.
 
+mod among;
 mod batch;
 mod classify;
 mod connect;
@@ -38,6 +39,7 @@ use lane::Lane;
 use reader::Executor;
 use row::Source;
 
+pub use among::one_of;
 pub use batch::batch_of;
 pub use classify::{UniqueKey, violated_key};
 pub use connect::{ConnectError, DatabaseSettings};

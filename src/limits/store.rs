@@ -5,13 +5,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use entity::rate_limits::{Column, Entity};
-use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryResult, Statement,
-    Value,
-};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryResult, Statement, Value};
 
 use super::model::{Counted, Counter, Key, ROUNDING, Refusal};
-use crate::db::batch_of;
+use crate::db::{batch_of, one_of};
 
 /// What is remembered, once one more attempt is counted; never more than there are waits for, and never what a clock
 /// that was set back has left in the future.
@@ -117,7 +114,11 @@ pub async fn read_all(
     keys: &[Key],
 ) -> Result<HashMap<Key, Counted>, DbErr> {
     let rows = Entity::find()
-        .filter(Column::Key.is_in(keys.iter().map(|key| key.0.to_vec())))
+        .filter(one_of(
+            connection,
+            Column::Key,
+            keys.iter().map(|key| key.0.to_vec()),
+        ))
         .all(connection)
         .await?;
     let counted = rows.into_iter().filter_map(|row| {

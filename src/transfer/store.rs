@@ -11,6 +11,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::model::{NewRow, OpenCode, Outcome, UserRecord, WaitingMail};
+use crate::db::one_of;
 use crate::domain::{DisplayName, EmailAddress, Locale, Metadata, PasswordHash, Role, UserId, UserStatus};
 
 /// The columns of a new row, in the order of [`values`].
@@ -172,7 +173,11 @@ pub async fn present(
         let emails: Vec<String> = users::Entity::find()
             .select_only()
             .column(users::Column::Email)
-            .filter(users::Column::Email.is_in(some.iter().copied()))
+            .filter(one_of(
+                connection,
+                users::Column::Email,
+                some.iter().map(|email| (*email).to_owned()),
+            ))
             .into_tuple()
             .all(connection)
             .await?;
@@ -183,7 +188,11 @@ pub async fn present(
         let ids: Vec<Uuid> = users::Entity::find()
             .select_only()
             .column(users::Column::Id)
-            .filter(users::Column::Id.is_in(some.iter().map(|id| id.get())))
+            .filter(one_of(
+                connection,
+                users::Column::Id,
+                some.iter().map(|id| id.get()),
+            ))
             .into_tuple()
             .all(connection)
             .await?;

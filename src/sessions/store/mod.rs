@@ -14,6 +14,7 @@ use sea_orm::{
 };
 
 use super::model::{NewSession, Session};
+use crate::db::one_of;
 use crate::domain::{SessionId, UserId};
 use crate::security::{CLIENT_ID, SCOPE};
 
@@ -144,7 +145,11 @@ pub async fn count_sessions(
         .select_only()
         .column(sessions::Column::UserId)
         .column_as(sessions::Column::Id.count(), "count")
-        .filter(sessions::Column::UserId.is_in(users.iter().map(|id| id.get())))
+        .filter(one_of(
+            connection,
+            sessions::Column::UserId,
+            users.iter().map(|id| id.get()),
+        ))
         .filter(sessions::Column::IdleExpiresAt.gt(now.fixed_offset()))
         .group_by(sessions::Column::UserId)
         .into_tuple()

@@ -78,7 +78,9 @@ fn password_hash(row: &mut Row) -> Result<Option<PasswordHash>, Refusal> {
     let mut hash = Row::new(custom.object("hash")?.unwrap_or_default());
     let text = match algorithm.as_str() {
         // These say everything themselves.
-        "bcrypt" | "argon2" | "pbkdf2" | "ldap" => hash.text("value")?.unwrap_or_default(),
+        "bcrypt" | "argon2" | "pbkdf2" | "ldap" => hash
+            .text("value")?
+            .ok_or_else(|| refused("hash", "must have a value"))?,
         "scrypt" => scrypt(&mut custom, &mut hash)?,
         _ => {
             return Err(refused(

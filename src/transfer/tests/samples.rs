@@ -389,6 +389,15 @@ fn auth0() {
     assert_eq!(grace.last_login_at, time("2021-03-06T16:00:00Z"));
     assert!(hash(barbara).starts_with("$scrypt$ln=14,r=8,p=1$"));
     assert_eq!(name(barbara), Some("Barbara Liskov"));
+    // Else the account had a password that nobody has ever chosen, and another one after a way out and in.
+    for empty in [json!({}), json!({"value": ""}), json!({"value": null})] {
+        let custom = json!({"algorithm": "bcrypt", "hash": empty});
+        let user = json!({"email": "a@x.test", "custom_password_hash": custom}).to_string();
+        assert_eq!(
+            refusal(Source::Auth0, user),
+            "custom_password_hash.hash: must have a value"
+        );
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::super::model::{Account, User, UserFilter};
 use super::account;
+use crate::db::one_of;
 use crate::domain::{UserId, search_key};
 
 /// Users in order of registration, from after one of them on.
@@ -59,7 +60,11 @@ pub async fn accounts_by_ids(
     ids: &[UserId],
 ) -> Result<Vec<Account>, DbErr> {
     let rows = users::Entity::find()
-        .filter(users::Column::Id.is_in(ids.iter().map(|id| id.get())))
+        .filter(one_of(
+            connection,
+            users::Column::Id,
+            ids.iter().map(|id| id.get()),
+        ))
         .all(connection)
         .await?;
     with_roles(connection, rows).await
@@ -70,7 +75,11 @@ async fn with_roles(
     rows: Vec<users::Model>,
 ) -> Result<Vec<Account>, DbErr> {
     let mut roles: HashMap<Uuid, Vec<user_roles::Model>> = HashMap::new();
-    let of_these = user_roles::Column::UserId.is_in(rows.iter().map(|row| row.id));
+    let of_these = one_of(
+        connection,
+        user_roles::Column::UserId,
+        rows.iter().map(|row| row.id),
+    );
     let found = user_roles::Entity::find()
         .filter(of_these)
         .order_by_asc(user_roles::Column::Role);
