@@ -8,4 +8,4 @@ mod store;
 
 pub use model::{AuditEvent, Broken, Entry, EventFilter, Trail, Verdict};
 pub use service::list;
-pub use store::record;
+pub use store::{record, record_all};

@@ -15,14 +15,40 @@ use crate::domain::UserId;
 /// The one row of the chain.
 const HEAD: i16 = 1;
 
+/// How many events one statement adds: each has more than a dozen values, and a database takes so many at once.
+const ROWS: usize = 250;
+
 /// Appends an event, in the transaction of what it tells about. It is sealed a moment later, so that no two
 /// transactions wait for each other here.
 ///
 /// # Errors
 /// The database's.
 pub async fn record(connection: &impl ConnectionTrait, event: AuditEvent) -> Result<(), DbErr> {
+    Entity::insert(row(event))
+        .exec_without_returning(connection)
+        .await?;
+    Ok(())
+}
+
+/// Appends many events, as [`record`] does one.
+///
+/// # Errors
+/// The database's.
+pub async fn record_all(connection: &impl ConnectionTrait, mut events: Vec<AuditEvent>) -> Result<(), DbErr> {
+    while !events.is_empty() {
+        let rest = events.split_off(events.len().min(ROWS));
+        let rows: Vec<ActiveModel> = events.into_iter().map(row).collect();
+        Entity::insert_many(rows)
+            .exec_without_returning(connection)
+            .await?;
+        events = rest;
+    }
+    Ok(())
+}
+
+fn row(event: AuditEvent) -> ActiveModel {
     let (entry, mac) = event.into_entry();
-    let row = ActiveModel {
+    ActiveModel {
         id: Set(entry.id),
         occurred_at: Set(entry.occurred_at.fixed_offset()),
         action: Set(entry.action),
@@ -37,9 +63,7 @@ pub async fn record(connection: &impl ConnectionTrait, event: AuditEvent) -> Res
         mac: Set(mac.to_vec()),
         number: Set(None),
         link: Set(None),
-    };
-    Entity::insert(row).exec_without_returning(connection).await?;
-    Ok(())
+    }
 }
 
 fn entry(row: Model) -> Entry {
@@ -285,6 +309,20 @@ pub async fn ends(connection: &impl ConnectionTrait) -> Result<(i64, i64), DbErr
     row.map_or(Ok((0, 0)), |row| {
         Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))
     })
+}
+
+/// Whether there are accounts and neither an event nor a head, all as they were at one moment.
+///
+/// # Errors
+/// The database's.
+pub async fn is_emptied(connection: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    let sql = "SELECT 1 FROM users WHERE NOT EXISTS (SELECT 1 FROM audit_chain) \
+               AND NOT EXISTS (SELECT 1 FROM audit_events) LIMIT 1";
+    let backend = connection.get_database_backend();
+    let row = connection
+        .query_one_raw(Statement::from_string(backend, sql))
+        .await?;
+    Ok(row.is_some())
 }
 
 /// Of the first so many sealed events after a number, those that come before the first one that isn't older than a time.

@@ -1,14 +1,14 @@
 //! `roster audit`: whether the audit trail is as it was written, and the trail itself.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
+use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::json;
 
 use super::Context;
-use super::output::progress;
+use super::output::{Lines, progress};
 use crate::app::AppState;
 use crate::audit::service::{self, ExportedHead};
 use crate::audit::{Broken, Verdict};
@@ -97,15 +97,14 @@ fn read_head(path: &Path) -> Result<ExportedHead, StartError> {
 }
 
 async fn export(state: &AppState) -> Result<(), StartError> {
-    let mut output = BufWriter::new(io::stdout().lock());
-    let explain = |error: io::Error| StartError::new(format!("cannot write the output: {error}"));
+    let mut output = Lines::new();
     let mut bar = progress("events", None);
-    service::export(state, Actor::Operator, &Origin::default(), |line| {
+    let exported = service::export(state, Actor::Operator, &Origin::default(), |line| {
         bar.step(1);
-        writeln!(output, "{line}").map_err(explain)
+        output.line(line)
     })
-    .await?;
-    output.flush().map_err(explain)
+    .await;
+    output.end(exported)
 }
 
 impl From<ApiError> for StartError {

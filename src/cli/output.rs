@@ -1,10 +1,11 @@
 //! What a command prints: data on standard output, failures on standard error.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, BufWriter, IsTerminal as _, StdoutLock, Write as _};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::error::ApiError;
 use crate::startup::StartError;
 
 /// Where a command prints to, and how.
@@ -44,10 +45,56 @@ impl Output {
 
 /// Prints a text as it is.
 pub(super) fn print(text: &str) -> Result<(), StartError> {
-    match writeln!(io::stdout().lock(), "{text}") {
-        // Whoever reads has enough, as in `| head`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.map_err(|error| StartError::new(format!("cannot write the output: {error}"))),
+    or_enough(writeln!(io::stdout().lock(), "{text}").map_err(Stop::from))
+}
+
+/// Why no more is printed.
+pub(super) enum Stop {
+    /// Whoever reads has enough, as in `| head`.
+    Enough,
+    /// The lines can't be had, or can't be written.
+    Failed(StartError),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::Enough
+        } else {
+            Self::Failed(StartError::new(format!("cannot write the output: {error}")))
+        }
+    }
+}
+
+impl From<ApiError> for Stop {
+    fn from(error: ApiError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn or_enough(printed: Result<(), Stop>) -> Result<(), StartError> {
+    match printed {
+        Ok(()) | Err(Stop::Enough) => Ok(()),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
+/// Prints lines, many of them, to a reader who may have enough before the last one.
+pub(super) struct Lines(BufWriter<StdoutLock<'static>>);
+
+impl Lines {
+    pub(super) fn new() -> Self {
+        Self(BufWriter::with_capacity(1 << 16, io::stdout().lock()))
+    }
+
+    /// Prints one. An error ends the work that the lines come from.
+    pub(super) fn line(&mut self, text: &str) -> Result<(), Stop> {
+        writeln!(self.0, "{text}").map_err(Stop::from)
+    }
+
+    /// Prints what is still held back, where the work came to its end; gives what is to be said of it.
+    pub(super) fn end<T>(mut self, worked: Result<T, Stop>) -> Result<(), StartError> {
+        or_enough(worked.and_then(|_| self.0.flush().map_err(Stop::from)))
     }
 }
 

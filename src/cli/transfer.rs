@@ -1,7 +1,7 @@
 //! `roster users import`, `export` and `schemes`: users on their way in and out, and how their passwords are hashed.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write as _};
+use std::io::{self, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,13 +11,13 @@ use clap::Args;
 use serde_json::json;
 
 use super::Context;
-use super::output::{progress, table};
+use super::output::{Lines, progress, table};
 use crate::app::AppState;
 use crate::domain::{Actor, Origin};
 use crate::schemes::{self, SchemeCount};
 use crate::startup::{StartError, start_error};
 use crate::transfer::Refusal;
-use crate::transfer::service::{self, Import, Report};
+use crate::transfer::service::{self, Import, ImportError, Report};
 use crate::transfer::sources::{FirebaseConfig, Source};
 
 #[derive(Debug, Args)]
@@ -96,12 +96,20 @@ pub(super) async fn import(
     .await;
     drop(bar);
     db.close().await;
-    let report = report.map_err(|error| {
-        StartError::new(format!(
-            "the import stopped: {error}; what was imported before stays, and the same command goes on from there"
-        ))
-    })?;
+    let report = report.map_err(|error| stopped(&error, dry_run))?;
     conclude(context, &report, dry_run)
+}
+
+/// Why there are no sums. Nobody is sent to do it again with a file that can't be read, or to go on from where nothing
+/// was written.
+fn stopped(error: &ImportError, is_dry_run: bool) -> StartError {
+    let advice = match error {
+        ImportError::Failed(_) if !is_dry_run => {
+            "; what was imported before stays, and the same command goes on from there"
+        }
+        ImportError::Failed(_) | ImportError::Read(_) => "",
+    };
+    StartError::new(format!("the import stopped: {error}{advice}"))
 }
 
 fn conclude(context: &Context, report: &Report, dry_run: bool) -> Result<(), StartError> {
@@ -172,17 +180,16 @@ impl Read for Counted {
 }
 
 pub(super) async fn export(state: &AppState, arguments: ExportArguments) -> Result<(), StartError> {
-    let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    let explain = |error: io::Error| StartError::new(format!("cannot write the output: {error}"));
+    let mut output = Lines::new();
     let mut bar = progress("users", None);
     let origin = Origin::default();
     let with_hashes = arguments.with_password_hashes;
-    service::export(state, with_hashes, Actor::Operator, &origin, |line| {
+    let exported = service::export(state, with_hashes, Actor::Operator, &origin, |line| {
         bar.step(1);
-        writeln!(output, "{line}").map_err(explain)
+        output.line(line)
     })
-    .await?;
-    output.flush().map_err(explain)
+    .await;
+    output.end(exported)
 }
 
 pub(super) async fn schemes(context: &Context, state: &AppState) -> Result<(), StartError> {

@@ -108,7 +108,7 @@ pub struct PasswordConfig {
     pub hashing_threads: usize,
     /// Milliseconds that a request waits for a hashing thread; 0 for not at all.
     pub hashing_max_wait_ms: u32,
-    /// Hash schemes that are given up.
+    /// Hash schemes that are given up: none that new passwords get.
     pub retire_before: Vec<RetiredScheme>,
 }
 

@@ -7,7 +7,9 @@ use url::Url;
 
 use super::reader::{Reader, allowed_secret};
 use super::security::MAKE_A_KEY;
-use super::{Config, Environment, Need, PasswordConfig, RegistrationMode, SecretKey, SmtpTls};
+use super::{
+    Config, Environment, Need, PasswordAlgorithm, PasswordConfig, RegistrationMode, SecretKey, SmtpTls,
+};
 
 /// Memory in KiB and iterations of argon2id that OWASP names as equally strong minimums.
 const ARGON2_MINIMUMS: [(u32, u32); 5] = [(47_104, 1), (19_456, 2), (12_288, 3), (9216, 4), (7168, 5)];
@@ -16,6 +18,7 @@ const ARGON2_MINIMUMS: [(u32, u32); 5] = [(47_104, 1), (19_456, 2), (12_288, 3),
 pub(super) fn check(config: &Config, need: Need, r: &mut Reader) {
     sessions(config, r);
     breached_file(config, r);
+    retired_schemes(&config.password, r);
     mail_files(config, r);
     proxies(config, r);
     database(config, r);
@@ -120,6 +123,30 @@ fn breached_file(config: &Config, r: &mut Reader) {
         config.password.breached_file.as_deref(),
         r,
     );
+}
+
+/// Who chooses a password after that day would be locked out by it: what new passwords get isn't given up.
+fn retired_schemes(password: &PasswordConfig, r: &mut Reader) {
+    let origin = r.origin("password.algorithm");
+    for retired in &password.retire_before {
+        let problem = match (retired.scheme.as_str(), password.algorithm) {
+            ("bcrypt", PasswordAlgorithm::Bcrypt) => {
+                format!(
+                    "bcrypt is what new passwords are hashed with: password.algorithm ({origin}) is bcrypt"
+                )
+            }
+            ("argon2id", _) => {
+                "argon2id is what new passwords over 72 bytes are hashed with, whatever password.algorithm is"
+                    .to_owned()
+            }
+            _ => continue,
+        };
+        r.refuse(
+            "password.retire_before",
+            problem,
+            "schemes other than argon2id, and bcrypt once password.algorithm is argon2id",
+        );
+    }
 }
 
 fn readable_file(key: &str, path: Option<&Path>, r: &mut Reader) {

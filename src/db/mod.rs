@@ -280,6 +280,7 @@ impl Db {
             attempts: self.shared.settings.attempts(),
             is_pooled: self.shared.settings.needs_transactions(),
             writing: self.has_one_writer().then(|| Arc::clone(&self.shared.writing)),
+            deadline: tokio::time::Instant::now() + self.shared.settings.deadline(),
         };
         self.run(async move {
             let _passage = passage;

@@ -6,8 +6,9 @@ use sea_orm::{
     DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
-use super::{classify, free_statement_names};
+use super::{classify, free_statement_names, unavailable};
 use crate::error::ApiError;
 
 /// Lets a service begin its transaction.
@@ -20,6 +21,8 @@ pub struct Writer {
     pub(super) is_pooled: bool,
     /// The one turn to write to an `SQLite` file.
     pub(super) writing: Option<Arc<Semaphore>>,
+    /// From when on whoever asked has been told that it can't be done: nothing begins any more.
+    pub(super) deadline: Instant,
 }
 
 impl Writer {
@@ -27,16 +30,17 @@ impl Writer {
     ///
     /// On `SQLite` it takes the write lock at once: a transaction that began as a read can't wait for it later.
     ///
+    /// What is begun too late is rolled back: its client has had a 503 and may have come again, and a queue of writes that
+    /// nobody waits for would keep those away who do, long after whatever held it up is gone.
+    ///
     /// # Errors
-    /// [`ApiError::DatabaseUnavailable`] when there is no connection to be had.
+    /// [`ApiError::DatabaseUnavailable`] when there is no connection to be had, or no turn in time.
     pub async fn begin(&self) -> Result<Transaction, ApiError> {
         let turn = match &self.writing {
-            Some(writing) => Some(
-                Arc::clone(writing)
-                    .acquire_owned()
-                    .await
-                    .map_err(ApiError::internal)?,
-            ),
+            Some(writing) => {
+                let turn = timeout_at(self.deadline, Arc::clone(writing).acquire_owned()).await;
+                Some(turn.map_err(|_| too_late())?.map_err(ApiError::internal)?)
+            }
             None => None,
         };
         let mut attempt = 1;
@@ -53,6 +57,7 @@ impl Writer {
                 Ok(transaction)
             };
             match begun.await {
+                Ok(_) if Instant::now() >= self.deadline => return Err(too_late()),
                 Ok(transaction) => {
                     return Ok(Transaction {
                         inner: transaction,
@@ -66,6 +71,10 @@ impl Writer {
             }
         }
     }
+}
+
+fn too_late() -> ApiError {
+    unavailable("no transaction could begin in time")
 }
 
 /// A transaction; dropped without [`Transaction::commit`], it is rolled back.

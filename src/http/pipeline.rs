@@ -4,14 +4,16 @@
 //! last: a HEAD with a GET behind it was answered with a body, a GET with a HEAD behind it without, and the client took
 //! for the next answer what wasn't one. So whatever comes behind a request is kept until that has its answer.
 //!
-//! Where a head ends is seen here. How far its body goes is told by whoever was given the parsed head, so that no second
-//! parser can disagree with the framework's. A body that isn't measured by a length isn't followed: on such a connection
-//! everything passes from there on, as RFC 9112 asks nobody to send more behind it.
+//! Where a head ends is seen here. How its body is measured is told by whoever was given the parsed head, so that no
+//! second parser can disagree with the framework's. A body in chunks is followed with the framework's own steps, and
+//! where those refuse it, everything passes: the framework closes. So does everything behind a body of any other kind,
+//! as RFC 9112 asks nobody to send more behind it.
 //!
-//! The price is a look at each byte of a head, and a copy of what came in one read with it.
+//! The price is a look at each byte of a head and of what stands between chunks, and a copy of what came in one read
+//! with it.
 
 use actix_web::http::Method;
-use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, UPGRADE};
+use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 
 /// What of a connection's bytes may pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,13 @@ pub enum Gate {
     Shut,
     /// So many bytes of a body.
     Body(u64),
+    /// A body in chunks, to its end.
+    Chunks {
+        /// How far it has come.
+        at: Chunked,
+        /// Whether it has its answer already, so that the next head may follow.
+        is_answered: bool,
+    },
     /// Everything, for good.
     Open,
 }
@@ -37,6 +46,38 @@ pub enum Line {
     Begun,
 }
 
+/// What has come of a body in chunks (RFC 9112 §7.1). These are the framework's own states with its own steps: whoever
+/// is stricter or laxer than it sees another end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chunked {
+    /// All of a chunk, or nothing yet: a size is next.
+    Start,
+    /// Digits of a size.
+    Size(u64),
+    /// White space behind a size.
+    Space(u64),
+    /// Some of what may be said beside a size.
+    Extension(u64),
+    /// The first half of the end of a size's line.
+    SizeLf(u64),
+    /// Data, and so much of it is left.
+    Data(u64),
+    /// All data of a chunk, and its line isn't ended.
+    DataCr,
+    /// The first half of the end of its line.
+    DataLf,
+    /// A whole line behind the last chunk: there may be more, or an empty one as the end.
+    EndCr,
+    /// Some of a line behind the last chunk.
+    Trailer,
+    /// The first half of its end.
+    TrailerLf,
+    /// The first half of the end of all.
+    EndLf,
+    /// All.
+    End,
+}
+
 impl Default for Gate {
     fn default() -> Self {
         Self::Head(Line::First)
@@ -47,15 +88,32 @@ impl Gate {
     /// What passes behind a head: its body, as the framework measures it.
     #[must_use]
     pub fn behind(method: &Method, headers: &HeaderMap) -> Self {
-        let is_unmeasured = headers.contains_key(TRANSFER_ENCODING) || headers.contains_key(UPGRADE);
-        if is_unmeasured || method == Method::CONNECT {
+        if headers.contains_key(UPGRADE) || method == Method::CONNECT {
             return Self::Open;
+        }
+        if let Some(coding) = headers.get(TRANSFER_ENCODING) {
+            return Self::behind_coded(coding, headers);
         }
         let Some(length) = headers.get(CONTENT_LENGTH) else {
             return Self::Shut;
         };
         let length = length.to_str().ok().and_then(|length| length.trim().parse().ok());
         length.map_or(Self::Open, Self::body)
+    }
+
+    /// The framework takes no other coding than this one, and no length beside it: nothing else is expected here.
+    fn behind_coded(coding: &HeaderValue, headers: &HeaderMap) -> Self {
+        let is_chunked = coding
+            .to_str()
+            .is_ok_and(|coding| coding.trim().eq_ignore_ascii_case("chunked"));
+        if is_chunked && !headers.contains_key(CONTENT_LENGTH) {
+            Self::Chunks {
+                at: Chunked::Start,
+                is_answered: false,
+            }
+        } else {
+            Self::Open
+        }
     }
 
     const fn body(length: u64) -> Self {
@@ -66,13 +124,17 @@ impl Gate {
         }
     }
 
-    /// Once the request that has passed is answered. Of a body that wasn't waited for nobody knows the end: the framework
-    /// closes such a connection, and has to see what it still gets.
+    /// Once the request that has passed is answered. Where a body with a length wasn't waited for, the framework closes
+    /// the connection, and has to see what it still gets. One in chunks it reads to its end, and goes on behind that.
     #[must_use]
     pub fn after_answer(self, is_closing: bool) -> Self {
         match self {
             Self::Shut if !is_closing => Self::default(),
             Self::Head(_) if !is_closing => self,
+            Self::Chunks { at, .. } if !is_closing => Self::Chunks {
+                at,
+                is_answered: true,
+            },
             _ => Self::Open,
         }
     }
@@ -83,8 +145,19 @@ impl Gate {
             Self::Open => bytes.len(),
             Self::Shut => 0,
             Self::Body(left) => {
-                let count = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                let count = at_most(*left, bytes);
                 *self = Self::body(*left - count as u64);
+                count
+            }
+            Self::Chunks { at, is_answered } => {
+                let Some(count) = at.admit(bytes) else {
+                    // No such body: the framework sees that as well, and closes.
+                    *self = Self::Open;
+                    return bytes.len();
+                };
+                if *at == Chunked::End {
+                    *self = if *is_answered { Self::default() } else { Self::Shut };
+                }
                 count
             }
             Self::Head(line) => {
@@ -105,9 +178,71 @@ impl Gate {
     }
 }
 
+impl Chunked {
+    /// How many of these bytes belong to the body; none where it is malformed.
+    fn admit(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut rest = bytes;
+        while *self != Self::End
+            && let Some((&byte, behind)) = rest.split_first()
+        {
+            if let Self::Data(left) = *self {
+                let count = at_most(left, rest);
+                *self = Self::data(left - count as u64);
+                rest = rest.get(count..).unwrap_or_default();
+            } else {
+                *self = self.step(byte)?;
+                rest = behind;
+            }
+        }
+        Some(bytes.len() - rest.len())
+    }
+
+    const fn data(left: u64) -> Self {
+        if left == 0 { Self::DataCr } else { Self::Data(left) }
+    }
+
+    /// What the next byte leads to, outside of data; none where it mustn't come.
+    fn step(self, byte: u8) -> Option<Self> {
+        Some(match (self, byte) {
+            (Self::Start, _) => Self::Size(digit(byte)?),
+            (Self::Size(size) | Self::Space(size) | Self::Extension(size), b'\r') => Self::SizeLf(size),
+            (Self::Size(size) | Self::Space(size), b'\t' | b' ') => Self::Space(size),
+            (Self::Size(size) | Self::Space(size), b';')
+            | (Self::Extension(size), b'\t' | b' '..=b'~' | 0x80..=0xff) => Self::Extension(size),
+            (Self::Size(size), _) => Self::Size(size.checked_mul(16)? + digit(byte)?),
+            (Self::SizeLf(0) | Self::TrailerLf, b'\n') => Self::EndCr,
+            (Self::SizeLf(size), b'\n') => Self::Data(size),
+            (Self::DataCr, b'\r') => Self::DataLf,
+            (Self::DataLf, b'\n') => Self::Start,
+            (Self::EndCr, b'\r') => Self::EndLf,
+            (Self::Trailer, b'\r') => Self::TrailerLf,
+            (Self::EndCr | Self::Trailer, _) => Self::Trailer,
+            (Self::EndLf, b'\n') => Self::End,
+            _ => return None,
+        })
+    }
+}
+
+/// How many of these bytes there are, of so many at most.
+fn at_most(limit: u64, bytes: &[u8]) -> usize {
+    usize::try_from(limit).map_or(bytes.len(), |limit| limit.min(bytes.len()))
+}
+
+fn digit(byte: u8) -> Option<u64> {
+    char::from(byte).to_digit(16).map(u64::from)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn behind(headers: &[(&'static str, &'static str)]) -> Gate {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(name.parse().unwrap(), value.parse().unwrap());
+        }
+        Gate::behind(&Method::POST, &map)
+    }
 
     #[test]
     fn a_head_passes_to_its_end_however_it_is_cut() {
@@ -129,16 +264,8 @@ mod tests {
 
     #[test]
     fn a_body_passes_as_far_as_its_length_goes() {
-        let behind = |headers: &[(&'static str, &'static str)]| {
-            let mut map = HeaderMap::new();
-            for (name, value) in headers {
-                map.insert(name.parse().unwrap(), value.parse().unwrap());
-            }
-            Gate::behind(&Method::POST, &map)
-        };
         assert_eq!(behind(&[]), Gate::Shut);
         assert_eq!(behind(&[("content-length", "0")]), Gate::Shut);
-        assert_eq!(behind(&[("transfer-encoding", "chunked")]), Gate::Open);
         assert_eq!(
             behind(&[("content-length", "5"), ("upgrade", "websocket")]),
             Gate::Open
@@ -150,5 +277,95 @@ mod tests {
         assert_eq!(gate.admit(b"HEAD"), 0);
         assert_eq!(gate.after_answer(false), Gate::default());
         assert_eq!(gate.after_answer(true), Gate::Open);
+    }
+
+    const CHUNKED: (&str, &str) = ("transfer-encoding", "chunked");
+
+    #[test]
+    fn a_body_in_chunks_passes_to_its_end_however_it_is_cut() {
+        for (body, next) in [
+            ("0\r\n\r\n", "HEAD / HTTP/1.1\r\n"),
+            ("5\r\nabcde\r\n0\r\n\r\n", "\r\n"),
+            // What looks like the end, as data.
+            ("A \t;a=\"\tb\"\r\n0\r\n\r\n0\r\nxy\r\n00\r\n\r\n", "0\r\n\r\n"),
+            ("1;\r\n\n\r\n0\r\na: b\r\n\nc\r\n\r\n", "x"),
+        ] {
+            let all = format!("{body}{next}");
+            for cut in 0..=all.len() {
+                let mut gate = behind(&[CHUNKED]);
+                let (first, second) = all.as_bytes().split_at(cut);
+                let passed = gate.admit(first) + gate.admit(second);
+                assert_eq!((passed, gate), (body.len(), Gate::Shut), "{all:?} at {cut}");
+            }
+            let mut gate = behind(&[CHUNKED]);
+            let passed: usize = all.as_bytes().chunks(1).map(|byte| gate.admit(byte)).sum();
+            assert_eq!((passed, gate), (body.len(), Gate::Shut), "{all:?} byte by byte");
+            for cut in 0..body.len() {
+                let (first, second) = all.as_bytes().split_at(cut);
+                let mut gate = behind(&[CHUNKED]);
+                assert_eq!(gate.admit(first), cut);
+                assert_eq!(gate.after_answer(true), Gate::Open);
+                let mut gate = gate.after_answer(false);
+                let passed = gate.admit(second);
+                assert_eq!(
+                    (passed, gate),
+                    (body.len() - cut, Gate::default()),
+                    "{all:?} at {cut}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn data_of_a_chunk_passes_at_once() {
+        let mut gate = behind(&[CHUNKED]);
+        assert_eq!(gate.admit(b"ffffffffffffffff\r\nabc"), 21);
+        let left = |left| Gate::Chunks {
+            at: Chunked::Data(left),
+            is_answered: false,
+        };
+        assert_eq!(gate, left(u64::MAX - 3));
+        assert_eq!((gate.admit(b"0\r\n\r\n"), gate), (5, left(u64::MAX - 8)));
+    }
+
+    #[test]
+    fn everything_passes_behind_what_is_no_chunk() {
+        for start in [
+            "\r\n",
+            "g",
+            "-1",
+            "0x1",
+            "1 1",
+            "1\n",
+            "1;\n",
+            "1;\x7f",
+            "1\rx",
+            "fffffffffffffffff",
+            "1\r\nab",
+            "1\r\na\rb",
+            "0\r\n\rx",
+            "0\r\na\r\r",
+        ] {
+            let all = format!("{start}\r\n0\r\n\r\nHEAD / HTTP/1.1\r\n\r\n");
+            for cut in 0..=all.len() {
+                let mut gate = behind(&[CHUNKED]);
+                let (first, second) = all.as_bytes().split_at(cut);
+                let passed = gate.admit(first) + gate.admit(second);
+                assert_eq!((passed, gate), (all.len(), Gate::Open), "{all:?} at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_chunks_alone_are_followed() {
+        assert_eq!(behind(&[("transfer-encoding", " CHUNKED")]), behind(&[CHUNKED]));
+        for headers in [
+            [CHUNKED, ("upgrade", "websocket")],
+            [CHUNKED, ("content-length", "5")],
+            [("transfer-encoding", "identity"), ("host", "a")],
+            [("transfer-encoding", "gzip, chunked"), ("host", "a")],
+        ] {
+            assert_eq!(behind(&headers), Gate::Open, "{headers:?}");
+        }
     }
 }

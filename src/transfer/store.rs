@@ -99,14 +99,23 @@ async fn insert_some(connection: &impl ConnectionTrait, rows: Vec<NewRow>) -> Re
         .await?;
     let inserted = inserted
         .iter()
-        .map(|row| row.try_get_by_index(0))
-        .collect::<Result<HashSet<Uuid>, DbErr>>()?;
+        .map(|row| -> Result<(Uuid, String), DbErr> {
+            Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))
+        })
+        .collect::<Result<HashMap<Uuid, String>, DbErr>>()?;
+    // An id may stand twice in a batch: the account, its roles and what is said of them are of one row alone.
+    let mut given = HashSet::new();
+    let is_imported: Vec<bool> = names
+        .iter()
+        .map(|(id, email, _)| inserted.get(&id.get()) == Some(email) && given.insert(*id))
+        .collect();
 
     let roles: Vec<user_roles::ActiveModel> = names
         .iter()
-        .filter(|(id, _, _)| inserted.contains(&id.get()))
-        .flat_map(|(id, _, roles)| {
-            roles.iter().map(|role| user_roles::ActiveModel {
+        .zip(&is_imported)
+        .filter(|(_, is_imported)| **is_imported)
+        .flat_map(|((id, _, roles), _)| {
+            roles.iter().map(move |role| user_roles::ActiveModel {
                 user_id: Set(id.get()),
                 role: Set(role.as_str().to_owned()),
             })
@@ -119,18 +128,18 @@ async fn insert_some(connection: &impl ConnectionTrait, rows: Vec<NewRow>) -> Re
     }
     let left_out: Vec<&str> = names
         .iter()
-        .filter(|(id, _, _)| !inserted.contains(&id.get()))
-        .map(|(_, email, _)| email.as_str())
+        .zip(&is_imported)
+        .filter(|(_, is_imported)| !**is_imported)
+        .map(|((_, email, _), _)| email.as_str())
         .collect();
     let existing = present(connection, &left_out, &[]).await?.0;
-    // An id that stands twice in a batch: the first row has it.
-    let mut given = HashSet::new();
     Ok(names
-        .into_iter()
-        .map(|(id, email, _)| {
-            if inserted.contains(&id.get()) && given.insert(id) {
+        .iter()
+        .zip(is_imported)
+        .map(|((_, email, _), is_imported)| {
+            if is_imported {
                 Outcome::Imported
-            } else if existing.contains(&email) {
+            } else if existing.contains(email) {
                 Outcome::Existing
             } else {
                 Outcome::IdTaken
@@ -153,7 +162,7 @@ fn statement(backend: DbBackend, rows: usize) -> String {
     };
     let rows: Vec<String> = (0..rows).map(row).collect();
     format!(
-        "INSERT INTO users ({}) VALUES {} ON CONFLICT DO NOTHING RETURNING id",
+        "INSERT INTO users ({}) VALUES {} ON CONFLICT DO NOTHING RETURNING id, email",
         COLUMNS.join(", "),
         rows.join(", ")
     )

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::future::IntoFuture as _;
 use std::time::Duration;
 
-use entity::{audit_chain, audit_events};
+use entity::{audit_chain, audit_events, users};
 use roster::audit::service::{export, exported_head, remove_old, seal, seal_all, verify};
 use roster::audit::{Broken, Verdict};
 use roster::clock::Clock as _;
@@ -321,6 +321,23 @@ scenario! {
         assert!(seal(&world.state).await.is_err());
         audit_chain::Entity::delete_by_id(1_i16).exec(&world.db()).await.unwrap();
         assert_eq!(broken(&world).await, Broken::Head);
+    }
+
+    async fn an_emptied_trail_is_found_where_there_are_accounts(world: World) {
+        let ada = sealed_trail(&world, 2).await;
+        let all = events(&world).await;
+        audit_events::Entity::delete_many().exec(&world.db()).await.unwrap();
+        assert_eq!(broken(&world).await, Broken::Removed { number: 1 });
+        audit_chain::Entity::delete_many().exec(&world.db()).await.unwrap();
+        assert_eq!(broken(&world).await, Broken::Head);
+        // Events with their places, and nothing that says how far they go.
+        let rows = all.into_iter().map(|event| event.into_active_model().reset_all());
+        audit_events::Entity::insert_many(rows).exec_without_returning(&world.db()).await.unwrap();
+        assert_eq!(broken(&world).await, Broken::Head);
+        // Where nobody is, nothing has to have been said.
+        audit_events::Entity::delete_many().exec(&world.db()).await.unwrap();
+        users::Entity::delete_by_id(ada.id).exec(&world.db()).await.unwrap();
+        assert_eq!(assert_intact(&world).await.sealed, 0);
     }
 
     async fn another_key_finds_nothing_right(world: World) {

@@ -1,7 +1,9 @@
 //! Moving users in over HTTP, taking one's own data along, and the list of hash schemes.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
+use roster::audit::service::{seal_all, verify};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, OTHER_PASSWORD, PASSWORD, Stage, World, token};
@@ -58,6 +60,11 @@ scenario! {
         assert!(rewritten.iter().any(|event| event.details.contains("\"rehashed\":true")));
         let imported = world.only_audit("users.imported").await;
         assert_eq!(imported.details, r#"{"imported":1,"source":"roster"}"#);
+        // The admin has an event of the same kind.
+        let given = world.audit("user.roles_changed").await;
+        let given: Vec<_> = given.iter().filter(|event| json!(event.subject_id) == line["id"]).collect();
+        assert_eq!(given.len(), 1, "{given:?}");
+        assert_eq!((given[0].details.as_str(), given[0].actor_id), (r#"{"roles":["editor"]}"#, imported.actor_id));
         world.log_in("ada@example.test", OTHER_PASSWORD).await.expect(401);
         world.log_in("ada@example.test", PASSWORD).await.expect(200);
     }
@@ -72,6 +79,41 @@ scenario! {
         assert_eq!(sums(&again), [2, 0, 2, 0]);
         assert_eq!(world.user_row(&ben).await.display_name, None);
         world.log_in(&ben.email, &ben.password).await.expect(200);
+    }
+
+    async fn every_account_that_comes_with_roles_has_an_event_that_names_them(world: World) {
+        let token = admin(&world).await;
+        let ben = world.register("ben").await;
+        let before = world.audit("user.roles_changed").await.len();
+        let twice = "0190a5d0-3c5e-7b2f-8a41-0d6f2b7c9e13";
+        // Ben is there already, and an id stands twice: neither gets what these rows say.
+        let mut body = format!(
+            "{{\"email\": \"{}\", \"roles\": [\"admin\"]}}\n\
+             {{\"email\": \"one@example.test\", \"id\": \"{twice}\", \"roles\": [\"editor\", \"author\"]}}\n\
+             {{\"email\": \"two@example.test\", \"id\": \"{twice}\", \"roles\": [\"admin\"]}}\n\
+             {{\"email\": \"none@example.test\"}}\n",
+            ben.email
+        );
+        // More than one statement takes.
+        for number in 0..600 {
+            writeln!(body, "{{\"email\": \"user-{number}@example.test\", \"roles\": [\"support\"]}}").unwrap();
+        }
+        let report = import(&world, &token, "", LINES, &body).await.expect(200).json().clone();
+        assert_eq!(sums(&report), [604, 602, 1, 1]);
+        let events = world.audit("user.roles_changed").await;
+        assert_eq!(events.len() - before, 601);
+        let of_twice: Vec<&str> = events
+            .iter()
+            .filter(|event| event.subject_id.is_some_and(|id| id.to_string() == twice))
+            .map(|event| event.details.as_str())
+            .collect();
+        assert_eq!(of_twice, [r#"{"roles":["author","editor"]}"#]);
+        assert!(events.iter().all(|event| event.subject_id != Some(ben.id)));
+        let again = import(&world, &token, "", LINES, &body).await.expect(200).json().clone();
+        assert_eq!(sums(&again)[1], 0);
+        assert_eq!(world.audit("user.roles_changed").await.len(), events.len());
+        seal_all(&world.state).await.unwrap();
+        assert_eq!(verify(&world.state, None).await.unwrap().broken, None);
     }
 
     async fn bad_rows_are_named_and_the_rest_goes_on(world: World) {
@@ -209,7 +251,7 @@ scenario! {
 
     async fn the_schemes_of_all_hashes_are_counted(stage: Stage) {
         let world = World::with(&stage, |variables| {
-            variables.set("ROSTER__PASSWORD__RETIRE_BEFORE", "argon2id=2031-06-01");
+            variables.set("ROSTER__PASSWORD__RETIRE_BEFORE", "ssha=2031-06-01");
         })
         .await;
         let token = admin(&world).await;
@@ -218,7 +260,9 @@ scenario! {
         world.put_hash(&ben, None).await;
         let long = "plum-orbit-canvas-47".repeat(4);
         let dan = world.register_as("dan@example.test", &long).await;
+        let eve = world.register("eve").await;
         world.put_hash(&cyn, Some("nonsense")).await;
+        world.put_hash(&eve, Some("{SSHA}ioukhXF2N2nw9EjRo89byVqi3fjcO8fY")).await;
         world.sign_in(&dan).await;
         let ledger = world.get("/admin/password-schemes").bearer(&token).await.expect(200).json().clone();
         assert_eq!(ledger["without_password"], 1);
@@ -241,10 +285,11 @@ scenario! {
                 ("argon2id", "m=64,t=1,p=1", 1, 0),
                 ("bcrypt", "cost=4", 1, 0),
                 ("bcrypt", "cost=5", 1, 1),
+                ("ssha", "", 1, 1),
                 ("unreadable", "", 1, 1),
             ]
         );
-        assert_eq!(ledger["items"][0]["retired_at"], "2031-06-01T00:00:00Z");
+        assert_eq!(ledger["items"][3]["retired_at"], "2031-06-01T00:00:00Z");
         assert_eq!(ledger["items"][1]["retired_at"], Value::Null);
         assert_eq!(ledger["items"][2]["oldest_login_at"], Value::Null);
     }

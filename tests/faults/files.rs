@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+use reqwest::Method;
 use sea_orm::{
     ConnectionTrait as _, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
     TransactionTrait as _,
@@ -57,6 +59,47 @@ async fn a_writer_that_does_not_let_go_is_waited_for_and_reads_go_on() {
     assert_eq!(client.me(&token).await.0, 200);
     writing.rollback().await.unwrap();
     assert_eq!(register(&client, "eve@example.com").await.0, 201);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_refused_while_a_writer_held_on_is_not_done_afterwards() {
+    let installation = Installation::new();
+    let server = installation.serve().await;
+    let client = server.client();
+    client.register(ADA).await;
+    let token = client.login(ADA).await;
+    let rename = async |name: String| {
+        let put = client.request(Method::PUT, "/users/me").bearer_auth(&token);
+        Client::answer(put.json(&json!({ "display_name": name }))).await
+    };
+    let revision = async || {
+        let revisions = "SELECT CAST(revision AS TEXT) FROM users";
+        let found = column(&installation.database().await, revisions).await;
+        found[0].parse::<i64>().unwrap()
+    };
+    let first = revision().await;
+    let before = client.me(&token).await.1;
+    let writing = lock(&installation).await;
+    // More than could have their turn one after the other within the patience of any of them.
+    for (status, body) in join_all((0..200).map(|number| rename(format!("Late {number}")))).await {
+        assert_eq!(
+            (status, &body["type"]),
+            (503, &Value::from("/problems/database-unavailable"))
+        );
+    }
+    assert_eq!(client.me(&token).await.1, before);
+    writing.rollback().await.unwrap();
+    let released = Instant::now();
+    // Whoever still stood in the queue would be before this one.
+    let (status, after) = rename("In time".to_owned()).await;
+    assert_eq!((status, &after["display_name"]), (200, &Value::from("In time")));
+    assert!(
+        released.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        released.elapsed()
+    );
+    assert_eq!(revision().await, first + 1);
     server.stop().await;
 }
 

@@ -85,7 +85,7 @@ impl Check<'_> {
     async fn chain(&mut self) -> Checked<()> {
         let mut head = match self.head().await? {
             Ok(Some(head)) => head,
-            Ok(None) => return Ok(Ok(())),
+            Ok(None) => return self.without_head().await,
             Err(broken) => return Ok(Err(broken)),
         };
         self.begin_at_cut(&head);
@@ -122,6 +122,17 @@ impl Check<'_> {
             }
             head = later;
         }
+    }
+
+    /// There is no head before the first event is sealed. But each account was made with an event, so where there are
+    /// accounts and no event, the trail was emptied.
+    async fn without_head(&self) -> Checked<()> {
+        let is_emptied = self
+            .state
+            .db
+            .read(|reader| async move { store::is_emptied(&reader).await })
+            .await?;
+        Ok(if is_emptied { Err(Broken::Head) } else { Ok(()) })
     }
 
     fn begin_at_cut(&mut self, head: &Head) {

@@ -221,13 +221,15 @@ pub(super) const CASES: &[Case] = &[
     Case(
         "password.retire_before",
         Some(""),
-        &["ssha=2027-01-31", "bcrypt=2027-01-31,pbkdf2-sha1=2026-12-01"],
+        &["ssha=2027-01-31", "scrypt=2027-01-31,pbkdf2-sha1=2026-12-01"],
         &[
             "ssha",
             "md5=2027-01-31",
             "ssha=2027-02-30",
             "ssha=2027-1-1",
             "ssha=2027-01-31,",
+            "bcrypt=2027-01-31",
+            "argon2id=2027-01-31",
         ],
     ),
     Case(

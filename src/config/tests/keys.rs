@@ -103,3 +103,30 @@ fn sessions_do_not_idle_longer_than_they_last() {
         "(ROSTER__SESSION__REFRESH_IDLE_DAYS), which is 91",
     ]);
 }
+
+#[test]
+fn a_scheme_that_new_passwords_get_is_not_given_up() {
+    let world = |algorithm, retired| {
+        World::new()
+            .variable("ROSTER__PASSWORD__ALGORITHM", algorithm)
+            .variable("ROSTER__PASSWORD__RETIRE_BEFORE", retired)
+    };
+    for retired in ["bcrypt=2031-05-07", "ssha=2027-01-31,bcrypt=2031-05-07"] {
+        world("bcrypt", retired).refuses(&[
+            "password.retire_before (ROSTER__PASSWORD__RETIRE_BEFORE): bcrypt is what new passwords are hashed with",
+            "password.algorithm (ROSTER__PASSWORD__ALGORITHM) is bcrypt",
+            "; allowed: schemes other than argon2id, and bcrypt once password.algorithm is argon2id",
+        ]);
+        let config = world("argon2id", retired).config();
+        assert_eq!(
+            config.password.retire_before.last().unwrap().to_string(),
+            "bcrypt=2031-05-07"
+        );
+    }
+    // A password over 72 bytes gets argon2id with either.
+    for algorithm in ["bcrypt", "argon2id"] {
+        world(algorithm, "argon2id=2031-05-07").refuses(&[
+            "password.retire_before (ROSTER__PASSWORD__RETIRE_BEFORE): argon2id is what new passwords over 72 bytes",
+        ]);
+    }
+}

@@ -17,7 +17,7 @@ use super::pace::Pace;
 use crate::app::AppState;
 use crate::audit::{self, AuditEvent};
 use crate::clock::Ambient;
-use crate::domain::{Actor, AuditAction, Origin, UserId};
+use crate::domain::{Actor, AuditAction, Origin, Role, UserId};
 use crate::error::ApiError;
 
 /// How many rows are read at a time, and go into one transaction at most.
@@ -85,7 +85,8 @@ type ReadRow = (u64, Result<UserRecord, Refusal>);
 /// interrupted is gone on with by doing it again. `tell` hears of every batch: how far it has come, and which rows were
 /// refused, with their lines.
 ///
-/// Each transaction has an audit row of its own; memory holds two batches, however long the file is.
+/// Each transaction has an audit row of its own, and so has each account that comes with roles; memory holds two
+/// batches, however long the file is.
 ///
 /// # Errors
 /// [`ImportError`].
@@ -226,6 +227,7 @@ async fn write_some(state: &AppState, import: &Import, rows: Vec<NewRow>) -> Res
         &import.origin,
     )
     .with("source", import.source.as_str());
+    let roles: Vec<Option<AuditEvent>> = rows.iter().map(|row| roles_given(state, import, row)).collect();
     state
         .db
         .write(move |writer| async move {
@@ -237,11 +239,34 @@ async fn write_some(state: &AppState, import: &Import, rows: Vec<NewRow>) -> Res
                 .count();
             if imported > 0 {
                 audit::record(&*transaction, event.with("imported", imported)).await?;
+                let given: Vec<AuditEvent> = outcomes
+                    .iter()
+                    .zip(roles)
+                    .filter(|(outcome, _)| **outcome == Outcome::Imported)
+                    .filter_map(|(_, event)| event)
+                    .collect();
+                audit::record_all(&*transaction, given).await?;
             }
             transaction.commit().await?;
             Ok(outcomes)
         })
         .await
+}
+
+/// What the trail of an account says of the roles that it comes with: how somebody became an admin is asked there.
+fn roles_given(state: &AppState, import: &Import, row: &NewRow) -> Option<AuditEvent> {
+    let roles: Vec<&str> = row.record.roles.iter().map(Role::as_str).collect();
+    if roles.is_empty() {
+        return None;
+    }
+    let event = AuditEvent::success(
+        &state.trail,
+        AuditAction::RolesChanged,
+        import.actor,
+        Some(row.id),
+        &import.origin,
+    );
+    Some(event.with("roles", roles))
 }
 
 /// Addresses and ids of rows that were met before, by a digest of each.

@@ -6,12 +6,12 @@ use serde_json::json;
 use super::{Admin, path};
 use crate::support::{World, all};
 
-/// How often two admins try to end each other; `ROSTER_FAULTS_ROUNDS` says how often instead.
+/// How often two admins try to end each other; `ROSTER_RACE_ROUNDS` says how often instead.
 fn rounds() -> usize {
-    let chosen = std::env::var_os("ROSTER_FAULTS_ROUNDS");
+    let chosen = std::env::var_os("ROSTER_RACE_ROUNDS");
     chosen
         .and_then(|rounds| rounds.to_str()?.parse().ok())
-        .unwrap_or(12)
+        .unwrap_or(50)
 }
 
 scenario! {
@@ -29,9 +29,21 @@ scenario! {
             let calls = [(&tokens[0], &second), (&tokens[1], &first.persona)];
             let calls = calls.map(|(token, target)| world.patch(&path(target)).bearer(token).json(&change));
             let mut statuses: Vec<u16> = all(calls).await.iter().map(|answer| answer.status).collect();
+            let winner = usize::from(statuses[0] != 200);
             statuses.sort_unstable();
             assert_eq!(statuses[0], 200, "{statuses:?}");
             assert!([401, 403, 409].contains(&statuses[1]), "{statuses:?}");
+
+            // Whoever was faster is the one active admin that is left, and the other isn't let in.
+            let asked = tokens.each_ref().map(|token| {
+                world.get("/admin/users?role=admin&status=active").bearer(token)
+            });
+            let answers = all(asked).await;
+            let shown = answers[winner].clone().expect(200);
+            let items = shown.json()["items"].as_array().unwrap();
+            let left: Vec<&str> = items.iter().map(|item| item["id"].as_str().unwrap()).collect();
+            assert_eq!(left, [[&first.persona, &second][winner].id.to_string()], "round {round}");
+            assert!([401, 403].contains(&answers[1 - winner].status), "round {round}: {}", answers[1 - winner]);
         }
     }
 

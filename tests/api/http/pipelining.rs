@@ -1,5 +1,7 @@
 //! Requests behind one another on one connection, none of which waits for the answer to the one before.
 
+use std::fmt::Write as _;
+
 use reqwest::Method;
 use serde_json::json;
 
@@ -20,6 +22,21 @@ async fn check_pair(connection: &mut Connection, is_head_first: bool, what: &str
     let length: usize = head.headers["content-length"].to_str().unwrap().parse().unwrap();
     assert_eq!(length, get.body.len(), "{what}");
     assert!(length > 0, "{what}");
+}
+
+/// A request whose body comes in chunks, with everything that may stand beside those.
+fn in_chunks(method: &str, path: &str, bearer: &str, body: &str) -> String {
+    let headers = [
+        ("Authorization", bearer),
+        ("Content-Type", "application/json"),
+        ("Transfer-Encoding", "chunked"),
+    ];
+    let mut text = wire(method, path, &headers, "");
+    for chunk in body.as_bytes().chunks(16) {
+        let chunk = std::str::from_utf8(chunk).unwrap();
+        let _ = write!(text, "{:X} ;name=\"0\"\r\n{chunk}\r\n", chunk.len());
+    }
+    text + "000\r\nX-Trailer: HEAD /livez HTTP/1.1\r\n\r\n"
 }
 
 scenario! {
@@ -80,6 +97,51 @@ scenario! {
         let changed = next(Method::PUT, "/users/me").await.expect(200);
         assert_eq!(changed.json()["display_name"], "Ada");
         next(Method::OPTIONS, "/users/me").await.expect(204);
+        works(&world).await;
+    }
+
+    async fn behind_a_body_in_chunks_each_is_answered_as_its_own_as_well(world: World) {
+        let (_, token) = signed_in(&world, "ada").await;
+        let bearer = format!("Bearer {token}");
+        // With what ends a head, or the lines behind the last chunk.
+        let body = "{\r\n\r\n\"display_name\":\"Ada\"\r\n\r\n}";
+        let [head, get] = ["HEAD", "GET"].map(|method| wire(method, "/users/me", &[("Authorization", &bearer)], ""));
+        let reads = [head.as_str(), &get, &head].concat();
+        for (status, change) in [
+            (200, in_chunks("PUT", "/users/me", &bearer, body)),
+            // Answered before the body is read, and for what is in it.
+            (401, in_chunks("PUT", "/users/me", "Bearer garbage", body)),
+            (404, in_chunks("PUT", "/nowhere", &bearer, body)),
+            (400, in_chunks("PUT", "/users/me", &bearer, "{")),
+        ] {
+            let end_of_head = change.find("\r\n\r\n").unwrap() + 4;
+            let mut connection = world.connection().await;
+            for is_waited_for in [true, false, true, false] {
+                if is_waited_for {
+                    connection.send(&change).await;
+                } else {
+                    connection.send([change.as_str(), &reads].concat()).await;
+                }
+                assert_eq!(connection.answer().await.expect("an answer").status, status);
+                if is_waited_for {
+                    connection.send(&reads).await;
+                }
+                let what = format!("behind {status}, {is_waited_for}");
+                check_pair(&mut connection, true, &what).await;
+                assert_eq!(connection.head_answer().await.expect(&what).status, 200, "{what}");
+            }
+            // And in two reads, the first of which ends anywhere.
+            for cut in [end_of_head, end_of_head + 1, end_of_head + 20, change.len() - 1, change.len() + 2] {
+                let all = [change.as_str(), &reads].concat();
+                let (before, after) = all.split_at(cut);
+                let what = format!("behind {status}, cut at {cut}");
+                connection.send(before).await;
+                connection.send(after).await;
+                assert_eq!(connection.answer().await.expect(&what).status, status, "{what}");
+                check_pair(&mut connection, true, &what).await;
+                assert_eq!(connection.head_answer().await.expect(&what).status, 200, "{what}");
+            }
+        }
         works(&world).await;
     }
 

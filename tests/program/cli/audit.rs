@@ -91,9 +91,18 @@ mod stories {
         std::fs::write(&file, &exported).unwrap();
         let against = ["audit", "verify", "--against", "trail.jsonl"];
         installation.succeeds(&against).await;
-        // As an old copy of the database would be: right in itself.
+        // There are accounts, each of which was made with an event.
         by_hand(&installation, "DELETE FROM audit_events").await;
         by_hand(&installation, "DELETE FROM audit_chain").await;
+        let line = installation.fails(&["audit", "verify"]).await;
+        assert!(
+            line.contains(
+                "the row of audit_chain, which says how far the trail is sealed, was changed or removed"
+            ),
+            "{line}"
+        );
+        // As an old copy of the database would be: right in itself.
+        by_hand(&installation, "DELETE FROM users").await;
         installation.succeeds(&["audit", "verify"]).await;
         installation.fails(&against).await;
         std::fs::write(&file, "{}\n").unwrap();

@@ -121,13 +121,27 @@ async fn help_and_version_succeed_on_standard_output() {
 #[tokio::test]
 async fn a_reader_who_has_enough_is_no_failure() {
     let installation = Installation::new();
-    let mut shell = installation.program("bash");
-    shell.args([
-        "-c",
-        &format!("set -o pipefail; {ROSTER} openapi | head -c 1; {ROSTER} completions zsh | head -c 1"),
-    ]);
-    let ended = finish(shell, "").await;
-    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{ended:?}");
+    installation.prepare().await;
+    // More than a pipe holds: the program is still writing when its reader goes.
+    let users = transfer::lines(2500);
+    installation
+        .succeeds_with_input(&["users", "import", "-", "--from", "roster"], &users)
+        .await;
+    for command in [
+        "openapi | head -c 1",
+        "completions zsh | head -c 1",
+        "users export | head -n 1",
+    ] {
+        let mut shell = installation.program("bash");
+        shell.args(["-c", &format!("set -o pipefail; {ROSTER} {command}")]);
+        let ended = finish(shell, "").await;
+        assert_eq!(
+            (ended.code, ended.stderr.as_str()),
+            (0, ""),
+            "{command}: {ended:?}"
+        );
+        assert!(!ended.stdout.is_empty(), "{command}");
+    }
 }
 
 #[tokio::test]

@@ -1,11 +1,16 @@
 //! `roster users import`, `export` and `schemes`: everybody comes over, nobody twice, and all of them go again.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::process::Stdio;
 use std::time::Duration;
 
+use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::{sleep, timeout};
 
-use crate::support::{Installation, ROSTER, column, on_both_databases, rounds};
+use crate::support::{Installation, PATIENCE, ROSTER, column, connect, on_both_databases, rounds};
 
 /// The password of everybody here, as the bcrypt package of the Python Package Index hashes it:
 /// `bcrypt.hashpw(b"plum-orbit-canvas-47", bcrypt.gensalt(5))`.
@@ -14,12 +19,13 @@ const BCRYPT: &str = "$2b$05$2Jokuqkns62loJysM0KLDecQuLloYy.h5VV1G0oCx9VHcvd7S.e
 on_both_databases! {
     everybody_comes_over_and_goes_again
     what_is_refused_is_said_with_its_line
+    what_can_be_gone_on_with_is_said_and_nothing_else
     an_import_that_is_killed_is_gone_on_with
     schemes_are_counted
 }
 
 /// Lines for so many users, some with everything that a record may have.
-fn lines(count: usize) -> String {
+pub(super) fn lines(count: usize) -> String {
     let mut text = String::new();
     for number in 0..count {
         let line = if number % 7 == 0 {
@@ -47,6 +53,22 @@ fn sums(report: &Value) -> [u64; 4] {
     ["read", "imported", "existing", "refused"].map(|name| report[name].as_u64().unwrap())
 }
 
+/// A look at the database that leaves it as it is: a connection that may write would tidy SQLite's log up when it is
+/// closed, and the next import would find another log than the killed one has left.
+async fn look(installation: &Installation) -> DatabaseConnection {
+    let file = installation.path("data/roster.db");
+    if file.exists() {
+        connect(&format!("sqlite://{}?mode=ro", file.display())).await
+    } else {
+        installation.database().await
+    }
+}
+
+async fn accounts(database: &DatabaseConnection) -> usize {
+    let count = column(database, "SELECT CAST(COUNT(*) AS TEXT) FROM users").await;
+    count[0].parse().unwrap()
+}
+
 mod stories {
     use super::*;
 
@@ -72,6 +94,16 @@ mod stories {
         assert!(!without.contains("$2b$") && !without.contains("password_hash"));
         let all = installation.export_with_hashes().await;
         assert_eq!(all.matches(BCRYPT).count(), 2500);
+        // Each of the three is in the trail, and whether it had the hashes.
+        let trail = installation.succeeds(&["audit", "export"]).await;
+        let exported: Vec<(Value, Value)> = trail
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .filter(|line| line["action"] == "users.exported")
+            .map(|line| (line["actor_kind"].clone(), line["details"].clone()))
+            .collect();
+        let event = |with_hashes: bool| (json!("operator"), json!({"with_password_hashes": with_hashes}));
+        assert_eq!(exported, [event(false), event(false), event(true)]);
 
         // Elsewhere, from standard input: the same to the byte.
         let elsewhere = installation.another().await;
@@ -124,34 +156,118 @@ mod stories {
         assert!(ended.stderr.contains("better-auth"), "{ended:?}");
     }
 
-    pub async fn an_import_that_is_killed_is_gone_on_with(installation: Installation) {
-        const USERS: usize = 8000;
+    pub async fn what_can_be_gone_on_with_is_said_and_nothing_else(installation: Installation) {
+        const ADVICE: &str = "; what was imported before stays, and the same command goes on from there";
         installation.prepare().await;
-        std::fs::write(installation.path("users.jsonl"), lines(USERS)).unwrap();
-        let import = ["users", "import", "users.jsonl", "--from", "roster"];
-        for round in 0..rounds(3) {
-            let mut command = installation.program(ROSTER);
-            let mut child = command.args(import).spawn().unwrap();
-            // Each time it comes a little further; where the last one had come to its end, this one ends at once.
-            let at = Duration::from_millis(150 + 130 * u64::try_from(round).unwrap());
-            let _ = tokio::time::timeout(at, child.wait()).await;
-            let _ = child.kill().await;
+        std::fs::write(installation.path("empty.csv"), "").unwrap();
+        std::fs::write(installation.path("utf-16.csv"), b"\xff\xfee\0m\0a\0i\0l\0\n\0").unwrap();
+        std::fs::write(
+            installation.path("semicolons.csv"),
+            "email;locale\nada@example.test;de\n",
+        )
+        .unwrap();
+        std::fs::create_dir(installation.path("folder.csv")).unwrap();
+        for (file, detail) in [
+            ("empty.csv", "the file is empty"),
+            ("utf-16.csv", "the file is UTF-16"),
+            (
+                "semicolons.csv",
+                "the file must be CSV in UTF-8, separated by commas",
+            ),
+            ("folder.csv", "cannot read the file"),
+        ] {
+            for more in [&[][..], &["--dry-run"]] {
+                let arguments = [&["users", "import", file, "--from", "csv"][..], more].concat();
+                let line = installation.fails(&arguments).await;
+                let wanted = format!("the import stopped: {detail}");
+                assert!(
+                    line.starts_with(&wanted) && !line.contains("stays"),
+                    "{arguments:?}: {line}"
+                );
+            }
         }
-        let ended = installation.json(&import).await;
-        let [read, imported, existing, refused] = sums(&ended);
-        assert_eq!(
-            (read, imported + existing, refused),
-            (USERS as u64, USERS as u64, 0)
-        );
+
+        // A database that can't do it: there the same command is what helps, once the cause is gone.
+        std::fs::write(installation.path("users.jsonl"), lines(3)).unwrap();
         let database = installation.database().await;
-        let count = column(&database, "SELECT CAST(COUNT(*) AS TEXT) FROM users").await;
-        let distinct = column(&database, "SELECT CAST(COUNT(DISTINCT email) AS TEXT) FROM users").await;
+        database
+            .execute_unprepared("ALTER TABLE users RENAME TO users_away")
+            .await
+            .unwrap();
+        database.close().await.unwrap();
+        for (more, is_advised) in [(&[][..], true), (&["--dry-run"][..], false)] {
+            let arguments = [&["users", "import", "users.jsonl", "--from", "roster"][..], more].concat();
+            let ended = installation.run(&arguments).await;
+            assert_eq!((ended.code, ended.stdout.as_str()), (1, ""), "{ended:?}");
+            let line = ended.stderr.lines().last().unwrap_or_default();
+            assert!(line.starts_with("roster: the import stopped: "), "{ended:?}");
+            assert_eq!(line.ends_with(ADVICE), is_advised, "{line}");
+            assert_eq!(line.contains("stays"), is_advised, "{line}");
+        }
+    }
+
+    pub async fn an_import_that_is_killed_is_gone_on_with(installation: Installation) {
+        /// Twice as many as an import reads at a time: of so many more, some are always written.
+        const STEP: usize = 2000;
+        let rounds = rounds(3);
+        let users = STEP * (rounds + 1);
+        installation.prepare().await;
+        let text = lines(users);
+        std::fs::write(installation.path("users.jsonl"), &text).unwrap();
+        for round in 1..=rounds {
+            let look = look(&installation).await;
+            let before = accounts(&look).await;
+            let mut child = installation
+                .program(ROSTER)
+                .args(["users", "import", "-", "--from", "roster"])
+                .stdin(Stdio::piped())
+                .spawn()
+                .unwrap();
+            // It gets a part and never the end, so it can't be done before it is killed, however slow this test is.
+            let part: String = text.split_inclusive('\n').take(STEP * round).collect();
+            let mut stdin = child.stdin.take().unwrap();
+            let feeding = tokio::spawn(async move {
+                // It may be killed before it has read everything.
+                let _ = stdin.write_all(part.as_bytes()).await;
+                stdin
+            });
+            let moved = async {
+                while accounts(&look).await == before {
+                    assert_eq!(child.try_wait().unwrap(), None, "the import ended by itself");
+                    sleep(Duration::from_millis(2)).await;
+                }
+            };
+            timeout(PATIENCE, moved).await.expect("an import that writes");
+            child.kill().await.unwrap();
+            drop(feeding.await.unwrap());
+            let left = accounts(&look).await;
+            look.close().await.unwrap();
+            assert!(
+                before < left && left < users,
+                "round {round}: {left} of {users}, {before} of them before"
+            );
+        }
+        let ended = installation
+            .json(&["users", "import", "users.jsonl", "--from", "roster"])
+            .await;
+        let [read, imported, existing, refused] = sums(&ended);
+        let wanted = u64::try_from(users).unwrap();
+        assert_eq!((read, imported + existing, refused), (wanted, wanted, 0));
+        assert!(imported > 0, "{ended}");
+        assert_eq!(existing > 0, rounds > 0, "{ended}");
+
+        let database = installation.database().await;
+        let emails = column(&database, "SELECT CAST(email AS TEXT) FROM users").await;
         // Each of the accounts with roles has both of them: what is written of a user is written as a whole.
         let roles = column(&database, "SELECT CAST(COUNT(*) AS TEXT) FROM user_roles").await;
         database.close().await.unwrap();
-        let wanted = USERS.to_string();
-        assert_eq!((&count, &distinct), (&vec![wanted.clone()], &vec![wanted]));
-        assert_eq!(roles, [(2 * USERS.div_ceil(7)).to_string()]);
+        assert_eq!(emails.len(), users);
+        let emails: BTreeSet<String> = emails.into_iter().collect();
+        let wanted: BTreeSet<String> = (0..users)
+            .map(|number| format!("user-{number}@example.test"))
+            .collect();
+        assert!(emails == wanted, "other accounts than those of the file");
+        assert_eq!(roles, [(2 * users.div_ceil(7)).to_string()]);
     }
 
     pub async fn schemes_are_counted(installation: Installation) {
