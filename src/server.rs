@@ -19,7 +19,7 @@ use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, header};
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::rt::net::TcpStream;
-use actix_web::web::{Bytes, Data};
+use actix_web::web::{Data, ServiceConfig};
 
 use crate::app::AppState;
 use crate::config::Config;
@@ -61,11 +61,24 @@ impl RunningServer {
     /// bearer check on private routes.
     ///
     /// # Errors
-    /// Where the listener can't be used, or the OpenAPI document can't be made.
+    /// Where the listener can't be used.
     pub fn start(listener: TcpListener, state: AppState) -> io::Result<Self> {
+        Self::start_with(listener, state, |_| {})
+    }
+
+    /// The same with more mounted, which no document tells of: for tests of what no route of the program does, such as
+    /// a panic.
+    ///
+    /// # Errors
+    /// As [`RunningServer::start`].
+    pub fn start_with(
+        listener: TcpListener,
+        state: AppState,
+        more: fn(&mut ServiceConfig),
+    ) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let config = Arc::clone(&state.config);
-        let document = OpenApiDocument(Bytes::from(routes::document_json().map_err(io::Error::other)?));
+        let document = OpenApiDocument::new(routes::document_json);
         let seconds = |count: u16| Duration::from_secs(u64::from(count));
         let builder = Server::build()
             .workers(config.server.workers())
@@ -78,7 +91,7 @@ impl RunningServer {
             .listen("http", listener, move || {
                 let state = Arc::new(for_worker(&state));
                 let expected = Arc::clone(&state);
-                let app = app(Arc::clone(&state), document.clone());
+                let app = app(Arc::clone(&state), document.clone(), more);
                 let app = map_config(app.into_factory(), |()| AppConfig::default());
                 let is_ending = is_ending.clone();
                 let crowd = Crowd::new(config.server.max_connections);
@@ -137,6 +150,7 @@ fn for_worker(state: &AppState) -> AppState {
 fn app(
     state: Arc<AppState>,
     document: OpenApiDocument,
+    more: fn(&mut ServiceConfig),
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -153,7 +167,10 @@ fn app(
         .app_data(Data::new(document))
         .wrap(cors)
         .wrap(from_fn(envelope))
-        .configure(|config| routes::configure(config, sends_mail))
+        .configure(|config| {
+            more(config);
+            routes::configure(config, sends_mail);
+        })
 }
 
 /// Refuses a body that is too large before the client sends it, where the client asks first (RFC 9110 §10.1.1).

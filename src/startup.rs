@@ -60,7 +60,7 @@ impl std::error::Error for StartError {}
 
 /// Turns any error into a line for an operator.
 pub fn start_error(error: impl std::fmt::Display) -> StartError {
-    StartError(error.to_string())
+    StartError::new(error.to_string())
 }
 
 /// Raises the limit on open files as far as this process may, and takes no more connections than that leaves room for:
@@ -141,7 +141,7 @@ async fn bring_up_to_date(config: &Config, schema: &SchemaManager) -> Result<(),
         return Ok(());
     }
     if !config.database.migrate_at_start {
-        return Err(StartError(format!(
+        return Err(StartError::new(format!(
             "the database {} lacks {pending} migrations: run `roster migrate up`, or set database.migrate_at_start",
             config.database.url.redacted()
         )));
@@ -174,14 +174,14 @@ pub async fn secret_key(config: &Config, db: &Db, ambient: &Ambient) -> Result<S
     }
     let path = &config.security.secret_key_path;
     if has_keys {
-        return Err(StartError(format!(
+        return Err(StartError::new(format!(
             "the database has signing keys, but the secret that they are encrypted with is missing: put {} \
              back, or set security.secret_key",
             path.display()
         )));
     }
     make_secret_key(path, ambient)?;
-    stored_secret(config)?.ok_or_else(|| StartError(format!("the secret in {} is gone", path.display())))
+    stored_secret(config)?.ok_or_else(|| StartError::new(format!("the secret in {} is gone", path.display())))
 }
 
 /// The configured secret, or the one in its file; none where it is still to be made.
@@ -191,11 +191,11 @@ fn stored_secret(config: &Config) -> Result<Option<SecretKey>, StartError> {
     }
     let path = &config.security.secret_key_path;
     match std::fs::read_to_string(path).map(Zeroizing::new) {
-        Ok(text) => SecretKey::parse(text.trim())
-            .map(Some)
-            .map_err(|fault| StartError(format!("the secret in {} is not usable: {fault}", path.display()))),
+        Ok(text) => SecretKey::parse(text.trim()).map(Some).map_err(|fault| {
+            StartError::new(format!("the secret in {} is not usable: {fault}", path.display()))
+        }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(StartError(format!(
+        Err(error) => Err(StartError::new(format!(
             "cannot read the secret in {}: {error}",
             path.display()
         ))),
@@ -205,7 +205,7 @@ fn stored_secret(config: &Config) -> Result<Option<SecretKey>, StartError> {
 /// Makes the file, unless another instance is faster: it appears as a whole, or not at all.
 fn make_secret_key(path: &Path, ambient: &Ambient) -> Result<(), StartError> {
     let explain =
-        |error: io::Error| StartError(format!("cannot write a secret to {}: {error}", path.display()));
+        |error: io::Error| StartError::new(format!("cannot write a secret to {}: {error}", path.display()));
     let mut bytes = Zeroizing::new([0; 32]);
     ambient.random.fill(bytes.as_mut());
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -360,13 +360,14 @@ fn passwords(config: &Config, ambient: &Ambient) -> Result<Passwords, StartError
         policy: PasswordPolicy {
             service_name: "roster".to_owned(),
             min_strength: password.min_strength,
-            breached: breached.map_err(|error| StartError(format!("password.breached_file: {error}")))?,
+            breached: breached
+                .map_err(|error| StartError::new(format!("password.breached_file: {error}")))?,
         },
         threads: password.hashing_threads(),
         max_wait: Duration::from_millis(u64::from(password.hashing_max_wait_ms)),
     };
     Passwords::start(settings, Arc::clone(&ambient.random))
-        .map_err(|error| StartError(format!("cannot start the hashing threads: {error}")))
+        .map_err(|error| StartError::new(format!("cannot start the hashing threads: {error}")))
 }
 
 #[cfg(test)]

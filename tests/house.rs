@@ -290,6 +290,36 @@ const ROOMS: &[Room] = &[
                 "what a service returns is printed, and an argument names a source",
             ),
             ("**", "door of users", "what a service returns is printed"),
+            (
+                "cli/users/**",
+                "api of users",
+                "as JSON an account is told as it is everywhere",
+            ),
+            (
+                "cli/users/sessions.rs",
+                "api of sessions",
+                "a session is told as it is everywhere",
+            ),
+            (
+                "cli/users/personal_data.rs",
+                "api of transfer",
+                "what an operator hands over is the document that the person would get",
+            ),
+            (
+                "cli/audit_list.rs",
+                "api of audit",
+                "an event is told as it is everywhere",
+            ),
+            (
+                "cli/users/values.rs",
+                "json",
+                "JSON in an argument is read as strictly as in a request",
+            ),
+            (
+                "cli/dry_run.rs",
+                "db",
+                "a dry run works on a handle that takes everything back",
+            ),
             ("cli/mod.rs", "telemetry", "a command may log"),
             (
                 "cli/keys.rs",

@@ -18,9 +18,9 @@ use roster::clock::{Ambient, Random as _, SystemRandom};
 use roster::config::{Config, Need, Sources};
 use roster::db::schema::{SchemaError, SchemaManager};
 use roster::db::{DatabaseSettings, Db};
-use roster::domain::search_key;
+use roster::domain::{SearchPrefix, search_key};
 use roster::startup;
-use roster::users::{self, UserFilter};
+use roster::users::{self, UserSearch, UserSort};
 use sea_orm::{
     ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, Statement,
     TransactionTrait as _,
@@ -377,10 +377,18 @@ on_both! {
             let state = place.application().await;
             for name in names.iter().copied().chain(["User 1001", "uSER 1200"]) {
                 let prefix = name.to_uppercase();
-                let filter = UserFilter { prefix: Some(prefix), ..UserFilter::default() };
-                let found = users::service::list(&state, &filter, None, 10).await.unwrap();
+                let wanted = UserSearch {
+                    prefix: SearchPrefix::parse(&prefix).unwrap(),
+                    email: None,
+                    role: None,
+                    status: None,
+                    created_after: None,
+                    created_before: None,
+                    sort: UserSort::from_name("created_at").unwrap(),
+                };
+                let (found, _) = users::service::search(&state, wanted, None, 10).await.unwrap();
                 assert_eq!(found.len(), 1, "{turn}: {name}");
-                let found = found[0].display_name.clone().unwrap();
+                let found = found[0].user.display_name.clone().unwrap();
                 assert_eq!(search_key(&found), search_key(name), "{turn}");
             }
             state.db.close().await;

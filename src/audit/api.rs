@@ -79,9 +79,11 @@ pub struct EventResponse<'a> {
 }
 
 impl<'a> EventResponse<'a> {
+    /// As an admin sees it: all that it says.
+    ///
     /// # Errors
     /// Where stored details aren't JSON, which only a hand in the database can do.
-    fn of(entry: &'a Entry) -> Result<Self, ApiError> {
+    pub fn of(entry: &'a Entry) -> Result<Self, ApiError> {
         Ok(Self {
             id: entry.id,
             occurred_at: entry.occurred_at,
@@ -161,8 +163,8 @@ impl FromMembers for EventQuery {
             subject: user(members, "subject"),
             concerning: None,
             action: action(members),
-            after: time(members, "after"),
-            before: time(members, "before"),
+            after: list::take_time(members, "after"),
+            before: list::take_time(members, "before"),
         };
         let page = PageRequest::from_members(members, config)?;
         Some(Self { filter, page })
@@ -193,19 +195,6 @@ fn action(members: &mut Members) -> Option<String> {
         );
     }
     is_known.then(|| text.clone())
-}
-
-fn time(members: &mut Members, name: &'static str) -> Option<DateTime<Utc>> {
-    let text = members.string(name)?;
-    let time = DateTime::parse_from_rfc3339(&text).ok();
-    if time.is_none() {
-        members.fault(
-            name,
-            "invalid",
-            "must be a time such as 2026-01-31T12:00:00Z (RFC 3339)",
-        );
-    }
-    time.map(|time| time.to_utc())
 }
 
 /// Look into the audit trail

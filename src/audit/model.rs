@@ -186,6 +186,32 @@ pub struct Sealed {
     pub link: Vec<u8>,
 }
 
+impl Sealed {
+    /// In which members of an export another event differs from it.
+    pub(super) fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let (one, two) = (&self.entry, &other.entry);
+        [
+            ("number", self.number != other.number),
+            ("id", one.id != two.id),
+            ("occurred_at", one.occurred_at != two.occurred_at),
+            ("action", one.action != two.action),
+            ("outcome", one.outcome != two.outcome),
+            ("actor_kind", one.actor_kind != two.actor_kind),
+            ("actor", one.actor != two.actor),
+            ("subject", one.subject != two.subject),
+            ("ip", one.ip != two.ip),
+            ("user_agent", one.user_agent != two.user_agent),
+            ("request_id", one.request_id != two.request_id),
+            ("details", one.details != two.details),
+            ("mac", self.mac != other.mac),
+            ("link", self.link != other.link),
+        ]
+        .into_iter()
+        .filter_map(|(member, differs)| differs.then_some(member))
+        .collect()
+    }
+}
+
 /// What binds an event to the one before it.
 pub(super) fn link(key: &KeyedDigest, before: &[u8], number: i64, mac: &[u8]) -> [u8; 32] {
     let mut text = Vec::with_capacity(80);
@@ -260,10 +286,17 @@ pub enum Broken {
     },
     /// The row that says how far the trail is sealed was changed or removed.
     Head,
-    /// The trail doesn't hold an event that was exported from it.
+    /// The trail ends before an event that was exported from it.
     Forked {
-        /// The place in the chain of the export's last event.
+        /// The place in the chain of the first one that is missing.
         number: i64,
+    },
+    /// An event isn't the one that was exported from its place.
+    Differs {
+        /// The place in the chain.
+        number: i64,
+        /// The members of the export that differ.
+        members: Vec<&'static str>,
     },
 }
 
@@ -278,7 +311,12 @@ impl fmt::Display for Broken {
             ),
             Self::Forked { number } => write!(
                 f,
-                "event {number} isn't the one that was exported: the trail was rewritten or cut short since"
+                "event {number} was exported and is missing: the trail was cut short or put back since"
+            ),
+            Self::Differs { number, members } => write!(
+                f,
+                "event {number} isn't the one that was exported, by {}: it was changed, or the trail rewritten, since",
+                members.join(", ")
             ),
         }
     }
@@ -291,8 +329,14 @@ pub struct Verdict {
     pub broken: Option<Broken>,
     /// How many sealed events were found right.
     pub sealed: u64,
+    /// How many of them were found to be those that were exported.
+    pub compared: u64,
+    /// When the export was made, as its head says; none where the trail was held against none.
+    pub exported_at: Option<DateTime<Utc>>,
     /// How many events were found right that wait to be sealed.
     pub unsealed: u64,
+    /// When the oldest of those that wait happened; none where none waits.
+    pub oldest_unsealed_at: Option<DateTime<Utc>>,
     /// How many were removed because of their age.
     pub removed_by_age: i64,
 }
@@ -312,6 +356,23 @@ pub struct EventFilter {
     pub after: Option<DateTime<Utc>>,
     /// That happened before this time.
     pub before: Option<DateTime<Utc>>,
+}
+
+/// Reads what [`hex`] wrote.
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    pairs
+        .iter()
+        .map(|[high, low]| Some((digit(*high)? << 4) | digit(*low)?))
+        .collect()
 }
 
 /// Bytes in lower-case hexadecimal digits.

@@ -295,29 +295,30 @@ pub async fn move_head(connection: &impl ConnectionTrait, head: &Head, mac: &[u8
     Ok(())
 }
 
-/// The greatest number of any event, together with that of the head: both as they were at one moment.
+/// An event with a place outside of the chain, if there is any: behind its head, or before where it begins. The event and
+/// both ends are as they were at one moment.
 ///
 /// # Errors
 /// The database's.
-pub async fn ends(connection: &impl ConnectionTrait) -> Result<(i64, i64), DbErr> {
-    let sql = "SELECT COALESCE((SELECT MAX(number) FROM audit_events), 0), \
-               COALESCE((SELECT number FROM audit_chain WHERE id = 1), 0)";
+pub async fn stray(connection: &impl ConnectionTrait) -> Result<Option<Uuid>, DbErr> {
+    let sql = "SELECT audit_events.id FROM audit_chain CROSS JOIN audit_events WHERE audit_chain.id = 1 \
+               AND (audit_events.number <= audit_chain.cut_number OR audit_events.number > audit_chain.number) LIMIT 1";
     let backend = connection.get_database_backend();
     let row = connection
         .query_one_raw(Statement::from_string(backend, sql))
         .await?;
-    row.map_or(Ok((0, 0)), |row| {
-        Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))
-    })
+    row.map(|row| row.try_get_by_index(0)).transpose()
 }
 
-/// Whether there are accounts and neither an event nor a head, all as they were at one moment.
+/// Whether the head is missing, as there are events that have their places, or accounts and no event; all as they were at
+/// one moment.
 ///
 /// # Errors
 /// The database's.
-pub async fn is_emptied(connection: &impl ConnectionTrait) -> Result<bool, DbErr> {
-    let sql = "SELECT 1 FROM users WHERE NOT EXISTS (SELECT 1 FROM audit_chain) \
-               AND NOT EXISTS (SELECT 1 FROM audit_events) LIMIT 1";
+pub async fn is_beheaded(connection: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    let sql = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM audit_chain WHERE id = 1) \
+               AND (EXISTS (SELECT 1 FROM audit_events WHERE number IS NOT NULL) \
+               OR (EXISTS (SELECT 1 FROM users) AND NOT EXISTS (SELECT 1 FROM audit_events)))";
     let backend = connection.get_database_backend();
     let row = connection
         .query_one_raw(Statement::from_string(backend, sql))
@@ -325,21 +326,39 @@ pub async fn is_emptied(connection: &impl ConnectionTrait) -> Result<bool, DbErr
     Ok(row.is_some())
 }
 
-/// Of the first so many sealed events after a number, those that come before the first one that isn't older than a time.
+/// The number of the last sealed event that is older than a time, of those after a number and before the first one that
+/// isn't; 0 where there is none. Those that are dated after `ahead` are passed by, as if they had no time.
 ///
 /// # Errors
 /// The database's.
-pub async fn old_ones(
+pub async fn last_old(
     connection: &impl ConnectionTrait,
     after: i64,
     older_than: DateTime<Utc>,
-    limit: u64,
-) -> Result<Vec<Sealed>, DbErr> {
-    let mut first = sealed(connection, after, i64::MAX, limit).await?;
-    let kept = first
-        .iter()
-        .position(|event| event.entry.occurred_at >= older_than)
-        .unwrap_or(first.len());
-    first.truncate(kept);
-    Ok(first)
+    ahead: DateTime<Utc>,
+) -> Result<i64, DbErr> {
+    let numbers = || {
+        Entity::find()
+            .select_only()
+            .column(Column::Number)
+            .filter(Column::Number.gt(after))
+            .limit(1)
+    };
+    // Along the index of numbers: as far as there are old ones, and one step where there are none.
+    let first_young: Option<i64> = numbers()
+        .filter(Column::OccurredAt.gte(older_than.fixed_offset()))
+        .filter(Column::OccurredAt.lte(ahead.fixed_offset()))
+        .order_by_asc(Column::Number)
+        .into_tuple()
+        .one(connection)
+        .await?;
+    let before = first_young.unwrap_or(i64::MAX);
+    let last_old: Option<i64> = numbers()
+        .filter(Column::Number.lt(before))
+        .filter(Column::OccurredAt.lt(older_than.fixed_offset()))
+        .order_by_desc(Column::Number)
+        .into_tuple()
+        .one(connection)
+        .await?;
+    Ok(last_old.unwrap_or_default())
 }

@@ -67,12 +67,16 @@ pub async fn verify(state: &AppState, token: &str) -> Result<VerifiedToken, ApiE
 ///
 /// # Errors
 /// [`ApiError::InvalidCredentials`]; [`ApiError::AccountDisabled`], only with the right password;
-/// [`ApiError::TooManyRequests`], whatever the password is; [`ApiError::Overloaded`].
+/// [`ApiError::TooManyRequests`], whatever the password is; [`ApiError::Overloaded`], where nothing is counted.
 pub async fn sign_in(
     state: &AppState,
     attempt: SignIn,
     origin: Origin,
 ) -> Limited<Result<IssuedTokens, ApiError>> {
+    // Before the count: a flood that can't be hashed would otherwise cost two transactions a time, to count and to undo.
+    if let Err(overloaded) = state.passwords.has_room(origin.network()) {
+        return Limited::freely(Err(overloaded.into()));
+    }
     let counted = match limits::check_sign_in(state, attempt.email.as_ref(), &origin).await {
         Ok(counted) => Arc::new(counted),
         Err(refused) => return refused.map(Err),
@@ -123,7 +127,7 @@ async fn try_password(
         // No database connection is held while hashing.
         let verified = state
             .passwords
-            .verify(attempt.password.clone(), stored.clone())
+            .verify(attempt.password.clone(), stored.clone(), origin.network())
             .await?;
         let (Verified::Match { rehash }, Some(account), Some(checked)) = (verified, found, stored) else {
             refuse(state, id, &origin, counted, false).await?;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Context;
+use super::dry_run::DryRun;
 use super::output::{confirm, table};
 use crate::app::AppState;
 use crate::clients::{Client, service};
@@ -19,6 +20,8 @@ pub(super) enum Command {
         /// What to call it
         #[arg(value_parser = parse_name)]
         name: ClientName,
+        #[command(flatten)]
+        dry_run: DryRun,
     },
     /// List the registered services, without their secrets
     List,
@@ -30,6 +33,8 @@ pub(super) enum Command {
         /// Don't ask
         #[arg(long)]
         yes: bool,
+        #[command(flatten)]
+        dry_run: DryRun,
     },
 }
 
@@ -79,10 +84,16 @@ async fn run_on(context: &Context, state: &AppState, command: Command) -> Result
     let actor = Actor::Operator;
     let origin = Origin::default();
     match command {
-        Command::Create { name } => {
-            let (client, secret) = service::create(state, name, actor, origin)
+        Command::Create { name, dry_run } => {
+            let (client, secret) = service::create(&dry_run.on(state), name, actor, origin)
                 .await
                 .map_err(start_error)?;
+            if dry_run.is_on() {
+                // An id and a secret that nobody will ever have aren't shown.
+                return context
+                    .output
+                    .would(&format!("{} would be registered", client.name));
+            }
             let secret = secret.expose();
             let server = state.config.server.public_url();
             context
@@ -101,16 +112,27 @@ async fn run_on(context: &Context, state: &AppState, command: Command) -> Result
                 )
             })
         }
-        Command::Delete { client_id, yes } => {
+        Command::Delete {
+            client_id,
+            yes,
+            dry_run,
+        } => {
             let client = service::find(state, client_id).await.map_err(start_error)?;
             let question = format!(
                 "Remove {} ({client_id}) for good? Its questions are refused at once.",
                 client.name
             );
-            confirm(&question, yes)?;
-            service::delete(state, client_id, actor, origin)
+            if !dry_run.is_on() {
+                confirm(&question, yes)?;
+            }
+            service::delete(&dry_run.on(state), client_id, actor, origin)
                 .await
                 .map_err(start_error)?;
+            if dry_run.is_on() {
+                return context
+                    .output
+                    .would(&format!("{} ({client_id}) would be removed", client.name));
+            }
             context
                 .output
                 .done(&format!("{} ({client_id}) is removed", client.name))

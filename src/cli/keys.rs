@@ -4,7 +4,8 @@ use chrono::SecondsFormat;
 use clap::Subcommand;
 
 use super::Context;
-use super::output::table;
+use super::dry_run::DryRun;
+use super::output::{confirm, table};
 use crate::audit::Trail;
 use crate::clock::Ambient;
 use crate::config::Need;
@@ -19,13 +20,21 @@ pub(super) enum Command {
     /// List the keys
     List,
     /// Let the next key sign; tokens of the present one stay good until they expire
-    Rotate,
+    Rotate {
+        #[command(flatten)]
+        dry_run: DryRun,
+    },
     /// Take a key out of use at once: every token that it has signed is refused
     Retire {
         /// The key's id (`kid`), as `roster keys list` shows it
         // One in 64 begins with a hyphen.
         #[arg(allow_hyphen_values = true)]
         id: String,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        dry_run: DryRun,
     },
 }
 
@@ -33,6 +42,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Start
     let config = context.load(Need::Everything)?.config;
     let ambient = Ambient::system();
     let (db, secret) = startup::open(&config, &ambient).await?;
+    context.has_opened.store(true, std::sync::atomic::Ordering::Relaxed);
     let sealer = startup::sealer(&secret)?;
     let trail = startup::trail(&secret, &ambient)?;
     let maker = KeyMaker::new(db.clone(), ambient, &config);
@@ -59,7 +69,8 @@ async fn run_on(
                 )
             })
         }
-        Command::Rotate => {
+        Command::Rotate { dry_run } => {
+            let maker = &rehearsing(maker, dry_run);
             // Keys that can't be opened can't be rotated either: fail before anything is changed.
             if maker.has_keys().await.map_err(cause_alone)? {
                 maker.check(sealer).await.map_err(cause_alone)?;
@@ -67,6 +78,9 @@ async fn run_on(
             let id = service::rotate(maker, sealer, trail, Actor::Operator, &Origin::default())
                 .await
                 .map_err(cause_alone)?;
+            if dry_run.is_on() {
+                return context.output.would(&format!("{id} would sign from now on"));
+            }
             let keys = service::list(maker).await.map_err(cause_alone)?;
             let published = keys.iter().find(|key| key.id == id).map(|key| key.created_at);
             let is_fresh = published.is_some_and(|at| {
@@ -86,14 +100,39 @@ async fn run_on(
                 "{id} signs from now on; running servers follow within {within} seconds{warning}"
             ))
         }
-        Command::Retire { id } => {
+        Command::Retire { id, yes, dry_run } => {
+            let keys = service::list(maker).await.map_err(cause_alone)?;
+            // Nobody is asked about a key that isn't there: the service says so.
+            if let Some(key) = keys.iter().find(|key| key.id == id)
+                && !dry_run.is_on()
+            {
+                let question = format!(
+                    "Take the {} key {id} out of use for good? Every token that it has signed is refused.",
+                    key.state
+                );
+                confirm(&question, yes)?;
+            }
+            let maker = &rehearsing(maker, dry_run);
             service::retire(maker, sealer, trail, &id, Actor::Operator, &Origin::default())
                 .await
                 .map_err(cause_alone)?;
+            if dry_run.is_on() {
+                return context.output.would(&format!(
+                    "{id} would be out of use, and every token that it has signed refused"
+                ));
+            }
             context.output.done(&format!(
                 "{id} is out of use; running servers follow within {within} seconds"
             ))
         }
+    }
+}
+
+/// In a dry run, one whose database takes everything back.
+fn rehearsing(maker: &KeyMaker, dry_run: DryRun) -> KeyMaker {
+    KeyMaker {
+        db: dry_run.on_db(&maker.db),
+        ..maker.clone()
     }
 }
 

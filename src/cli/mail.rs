@@ -6,6 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Context;
+use super::dry_run::DryRun;
 use super::output::{confirm, print, table};
 use crate::app::AppState;
 use crate::config::Need;
@@ -30,6 +31,8 @@ pub(super) enum Command {
         /// Ids, as `roster mail list` shows them
         #[arg(value_parser = parse_id)]
         ids: Vec<MailId>,
+        #[command(flatten)]
+        dry_run: DryRun,
     },
     /// Remove mails without sending them; without an id, all that were given up
     Purge {
@@ -39,6 +42,8 @@ pub(super) enum Command {
         /// Don't ask
         #[arg(long)]
         yes: bool,
+        #[command(flatten)]
+        dry_run: DryRun,
     },
     /// Show what a mail looks like, with made-up contents
     Preview {
@@ -196,23 +201,39 @@ async fn run_on(context: &Context, state: &AppState, command: Command) -> Result
                 )
             })
         }
-        Command::Retry { ids } => {
+        Command::Retry { ids, dry_run } => {
             let wanted = (!ids.is_empty()).then_some(ids);
-            let count = service::retry(state, wanted).await.map_err(start_error)?;
+            let count = service::retry(&dry_run.on(state), wanted)
+                .await
+                .map_err(start_error)?;
+            if dry_run.is_on() {
+                return context
+                    .output
+                    .would(&format!("{} would be tried at once", mails(count)));
+            }
             context
                 .output
                 .done(&format!("{} will be tried at once", mails(count)))
         }
-        Command::Purge { ids, yes } => {
+        Command::Purge { ids, yes, dry_run } => {
             let question = if ids.is_empty() {
                 "Remove every mail that was given up?".to_owned()
             } else {
                 let count = u64::try_from(ids.len()).unwrap_or(u64::MAX);
                 format!("Remove {} for good, unsent?", mails(count))
             };
-            confirm(&question, yes)?;
+            if !dry_run.is_on() {
+                confirm(&question, yes)?;
+            }
             let wanted = (!ids.is_empty()).then_some(ids);
-            let count = service::purge(state, wanted).await.map_err(start_error)?;
+            let count = service::purge(&dry_run.on(state), wanted)
+                .await
+                .map_err(start_error)?;
+            if dry_run.is_on() {
+                return context
+                    .output
+                    .would(&format!("{} would be removed", mails(count)));
+            }
             let verb = if count == 1 { "is" } else { "are" };
             context.output.done(&format!("{} {verb} removed", mails(count)))
         }

@@ -4,16 +4,20 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::Context;
+use super::dry_run::DryRun;
 use super::output::{confirm, table};
 use crate::config::Need;
 use crate::db::DatabaseSettings;
-use crate::db::schema::SchemaManager;
+use crate::db::schema::{SchemaManager, none_applied};
 use crate::startup::{StartError, start_error};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Apply every migration that is pending
-    Up,
+    Up {
+        #[command(flatten)]
+        dry_run: DryRun,
+    },
     /// Take back the last migrations, and the data that hangs on them
     Down {
         /// How many
@@ -22,6 +26,8 @@ pub(super) enum Command {
         /// Don't ask
         #[arg(long)]
         yes: bool,
+        #[command(flatten)]
+        dry_run: DryRun,
     },
     /// List the migrations and whether they are applied
     Status,
@@ -30,7 +36,20 @@ pub(super) enum Command {
         /// Don't ask
         #[arg(long)]
         yes: bool,
+        #[command(flatten)]
+        dry_run: DryRun,
     },
+}
+
+impl Command {
+    const fn is_dry_run(&self) -> bool {
+        match self {
+            Self::Up { dry_run } | Self::Down { dry_run, .. } | Self::Fresh { dry_run, .. } => {
+                dry_run.is_on()
+            }
+            Self::Status => false,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -42,7 +61,10 @@ struct Row {
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), StartError> {
     let config = context.load(Need::Database)?.config;
     let settings = DatabaseSettings::new(&config.database, 1);
-    let makes_file = matches!(command, Command::Up | Command::Fresh { .. });
+    if command.is_dry_run() {
+        return preview(context, &settings, &command, config.database.url.redacted()).await;
+    }
+    let makes_file = matches!(command, Command::Up { .. } | Command::Fresh { .. });
     let settings = if makes_file {
         settings.create_if_missing()
     } else {
@@ -50,7 +72,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Start
     };
     let place = config.database.url.redacted();
     match command {
-        Command::Up => {
+        Command::Up { .. } => {
             let schema = SchemaManager::connect(&settings).await.map_err(start_error)?;
             let applied = schema.up().await.map_err(start_error)?;
             schema.close().await;
@@ -63,7 +85,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Start
                     }
                 })
         }
-        Command::Down { n, yes } => {
+        Command::Down { n, yes, .. } => {
             confirm(
                 &format!("Take back {n} migrations of {place}, and lose the data in them?"),
                 yes,
@@ -103,7 +125,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Start
                 )
             })
         }
-        Command::Fresh { yes } => {
+        Command::Fresh { yes, .. } => {
             confirm(
                 &format!("Remove every account and all other data of Roster's in {place}?"),
                 yes,
@@ -114,4 +136,52 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Start
             context.output.done("the schema is fresh, and empty")
         }
     }
+}
+
+/// Says what a command would do. It looks only, makes no file, and holds nobody up; that a migration would fail half-way it can't tell,
+/// but after such a failure nothing has been changed either.
+async fn preview(
+    context: &Context,
+    settings: &DatabaseSettings,
+    command: &Command,
+    place: impl std::fmt::Display,
+) -> Result<(), StartError> {
+    let makes_file = matches!(command, Command::Up { .. } | Command::Fresh { .. });
+    let status = if makes_file && settings.sqlite_file().is_some_and(|file| !file.exists()) {
+        none_applied()
+    } else {
+        let schema = SchemaManager::connect(settings).await.map_err(start_error)?;
+        let status = schema.status().await;
+        schema.close().await;
+        status.map_err(start_error)?
+    };
+    let names = |is_applied: bool| -> Vec<&str> {
+        let meant = status.iter().filter(|state| state.is_applied == is_applied);
+        meant.map(|state| state.name.as_str()).collect()
+    };
+    let message = match command {
+        // It changes nothing in any case.
+        Command::Status => return Ok(()),
+        Command::Up { .. } => match names(false).as_slice() {
+            [] => "nothing would be done: every migration is applied".to_owned(),
+            pending => format!("{} would be applied", pending.join(", ")),
+        },
+        Command::Down { n, .. } => {
+            let applied = names(true);
+            let count = usize::try_from(*n).unwrap_or(usize::MAX);
+            let last: Vec<&str> = applied.into_iter().rev().take(count).collect();
+            match last.as_slice() {
+                [] => "nothing would be done: no migration is applied".to_owned(),
+                last => format!(
+                    "{} would be taken back, and the data in them lost",
+                    last.join(", ")
+                ),
+            }
+        }
+        Command::Fresh { .. } => format!(
+            "every account and all other data of Roster's in {place} would be removed, and {} migrations applied anew",
+            status.len()
+        ),
+    };
+    context.output.would(&message)
 }

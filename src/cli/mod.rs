@@ -2,8 +2,10 @@
 //! policy and leave the same audit rows.
 
 mod audit;
+mod audit_list;
 mod clients;
 mod config;
+mod dry_run;
 mod health;
 mod keys;
 mod mail;
@@ -15,13 +17,14 @@ mod users;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::clock::Ambient;
 use crate::config::{Config, Loaded, LogConfig, LogFormat, Need, Sources};
 use crate::startup::{self, StartError};
-use crate::{app::AppState, routes, telemetry};
+use crate::{app::AppState, audit::service::seal_waiting, routes, telemetry};
 
 use output::Output;
 
@@ -87,6 +90,8 @@ enum Command {
 struct Context {
     sources: Sources,
     output: Output,
+    /// Whether there was a database to work on.
+    has_opened: AtomicBool,
 }
 
 impl Context {
@@ -99,8 +104,45 @@ impl Context {
         let config = self.load(Need::Everything)?.config;
         let ambient = Ambient::system();
         let (db, secret) = startup::open(&config, &ambient).await?;
-        startup::open_state(config, ambient, db, &secret).await
+        let state = startup::open_state(config, ambient, db, &secret).await?;
+        self.has_opened.store(true, Ordering::Relaxed);
+        Ok(state)
     }
+}
+
+impl Command {
+    /// Whether it may leave events. The others write nothing, and an export of the trail seals it itself.
+    const fn may_change(&self) -> bool {
+        match self {
+            Self::Users(command) => !matches!(
+                command,
+                users::Command::List { .. } | users::Command::Show { .. } | users::Command::Schemes
+            ),
+            Self::Keys(command) => !matches!(command, keys::Command::List),
+            Self::Clients(command) => !matches!(command, clients::Command::List),
+            Self::Mail(command) => !matches!(
+                command,
+                mail::Command::List { .. } | mail::Command::Preview { .. }
+            ),
+            _ => false,
+        }
+    }
+}
+
+/// Puts the events of a command into their places in the chain: perhaps no server runs that would do it, and until then
+/// one can be removed without a trace. The command is done, whatever comes of this.
+///
+/// It opens the database once more, for each command closes what it works on; that costs a few milliseconds.
+async fn seal(context: &Context) -> Result<(), StartError> {
+    let config = context.load(Need::Everything)?.config;
+    let ambient = Ambient::system();
+    let (db, secret) = startup::open(&config, &ambient).await?;
+    let sealed = match startup::trail(&secret, &ambient) {
+        Ok(trail) => seal_waiting(&db, &trail).await.map_err(startup::cause_alone),
+        Err(error) => Err(error),
+    };
+    db.close().await;
+    sealed.map(drop)
 }
 
 /// Runs a command.
@@ -109,7 +151,9 @@ pub fn run(cli: Cli) -> ExitCode {
     let context = Context {
         sources: Sources::from_process(cli.config),
         output: Output::new(cli.json),
+        has_opened: AtomicBool::new(false),
     };
+    let may_change = cli.command.may_change();
     // Only the server logs what it does; a command says what it has to say itself.
     let last_lines = match cli.command {
         Command::Serve => None,
@@ -137,6 +181,11 @@ pub fn run(cli: Cli) -> ExitCode {
             output::print(String::from_utf8_lossy(&script).trim_end())
         }
     };
+    // Also where it has failed in the end: what was done before stays.
+    let seals = may_change && (result.is_ok() || context.has_opened.load(Ordering::Relaxed));
+    if seals && let Err(error) = block_on(seal(&context)) {
+        log::warn!("the events of this command have no place in the audit trail's chain yet: {error}");
+    }
     drop(last_lines);
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! What a command prints: data on standard output, failures on standard error.
 
+use std::fmt::Write as _;
 use std::io::{self, BufWriter, IsTerminal as _, StdoutLock, Write as _};
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,13 @@ impl Output {
     /// Says that something was done; on standard output, so that it can be kept.
     pub(super) fn done(&self, message: &str) -> Result<(), StartError> {
         self.data(&serde_json::json!({ "done": message }), |_| message.to_owned())
+    }
+
+    /// Says what a dry run has found, in the place of what was done.
+    pub(super) fn would(&self, message: &str) -> Result<(), StartError> {
+        self.data(&serde_json::json!({ "dry_run": true, "would": message }), |_| {
+            format!("{message} (a dry run: nothing was changed)")
+        })
     }
 }
 
@@ -109,28 +117,126 @@ pub(super) fn fail(error: &StartError) {
 
 /// Rows in columns, for people.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut columns = Columns::default();
     let header: Vec<String> = header.iter().map(|&name| name.to_owned()).collect();
-    let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let line = |row: &Vec<String>| {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, &width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    std::iter::once(&header)
-        .chain(rows)
-        .map(line)
-        .collect::<Vec<_>>()
-        .join("\n")
+    let rows: Vec<&Vec<String>> = std::iter::once(&header).chain(rows).collect();
+    columns.widen(rows.iter().copied());
+    let lines: Vec<String> = rows.into_iter().map(|row| columns.line(row)).collect();
+    lines.join("\n")
 }
 
-/// Asks before something is destroyed. Only a person at a terminal is asked: a script has decided already.
+/// JSON for a terminal, where it came from users: characters that would be obeyed instead of shown are escaped, as JSON
+/// allows for any character of a string. Serializers escape those below U+0020 alone.
+pub(super) fn shown_json(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for character in json.chars() {
+        let is_obeyed = character.is_control()
+            || matches!(
+                character,
+                '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            );
+        if is_obeyed {
+            // A `String` takes everything.
+            let _ = write!(shown, "\\u{:04x}", u32::from(character));
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// How wide each column is, in characters.
+#[derive(Default)]
+struct Columns(Vec<usize>);
+
+impl Columns {
+    fn widen<'a>(&mut self, rows: impl Iterator<Item = &'a Vec<String>>) {
+        for row in rows {
+            self.0.resize(self.0.len().max(row.len()), 0);
+            for (width, cell) in self.0.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+    }
+
+    fn line(&self, row: &[String]) -> String {
+        let cells = row
+            .iter()
+            .zip(&self.0)
+            .map(|(cell, &width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    }
+}
+
+/// Prints a list that may be long, a page at a time as it is read: as a table with one header, or as JSON with one item a
+/// line. A million items take no more memory than a page. The price is a column that grows wider half-way down.
+pub(super) struct Listing {
+    lines: Lines,
+    columns: Columns,
+    /// Until it is printed.
+    header: Option<Vec<String>>,
+    json: bool,
+}
+
+impl Listing {
+    pub(super) fn new(output: &Output, header: &[&str]) -> Self {
+        Self {
+            lines: Lines::new(),
+            columns: Columns::default(),
+            header: Some(header.iter().map(|&name| name.to_owned()).collect()),
+            json: output.json,
+        }
+    }
+
+    /// Prints a page. An error ends the work that the pages come from.
+    pub(super) fn page<T: Serialize>(
+        &mut self,
+        items: &[T],
+        cells: impl Fn(&T) -> Vec<String>,
+    ) -> Result<(), Stop> {
+        if self.json {
+            for item in items {
+                let json = serde_json::to_string(item).map_err(|error| {
+                    Stop::Failed(StartError::new(format!("cannot print the data: {error}")))
+                })?;
+                self.lines.line(&json)?;
+            }
+        } else {
+            let rows: Vec<Vec<String>> = items.iter().map(cells).collect();
+            // An empty page says nothing about the columns.
+            if !rows.is_empty() {
+                self.rows(&rows)?;
+            }
+        }
+        // Whoever looks on sees a page when it is there.
+        self.lines.0.flush().map_err(Stop::from)
+    }
+
+    /// Prints the header as well where nothing was printed yet: it is as wide as the first page.
+    fn rows(&mut self, rows: &[Vec<String>]) -> Result<(), Stop> {
+        let header = self.header.take();
+        self.columns.widen(header.iter().chain(rows));
+        for row in header.iter().chain(rows) {
+            self.lines.line(&self.columns.line(row))?;
+        }
+        Ok(())
+    }
+
+    /// Ends the list; gives what is to be said of the work that its pages came from.
+    pub(super) fn end(mut self, worked: Result<(), Stop>) -> Result<(), StartError> {
+        let worked = worked.and_then(|()| {
+            if self.json || self.header.is_none() {
+                Ok(())
+            } else {
+                self.rows(&[])
+            }
+        });
+        self.lines.end(worked)
+    }
+}
+
+/// Asks before something is destroyed. Only a person at a terminal is asked: a script has decided already, and those that
+/// there are say `users delete EMAIL` and no more. The price is that a script in the wrong place isn't stopped here.
 pub(super) fn confirm(question: &str, yes: bool) -> Result<(), StartError> {
     if yes || !io::stdin().is_terminal() {
         return Ok(());
@@ -208,5 +314,21 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_character_of_shown_json_is_obeyed_by_a_terminal() {
+        let json = serde_json::json!({ "a": "\u{1b}[31m \u{9b}2J \u{7f} \u{202e} \u{2066} Öve \u{1f98a}" });
+        let shown = shown_json(&json.to_string());
+        assert_eq!(
+            shown,
+            "{\"a\":\"\\u001b[31m \\u009b2J \\u007f \\u202e \\u2066 Öve \u{1f98a}\"}"
+        );
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), json);
     }
 }

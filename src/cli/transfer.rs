@@ -28,7 +28,7 @@ pub(super) struct ImportArguments {
     /// What it is from: roster, csv, django, fastapi-users, supabase, firebase, keycloak, auth0 or better-auth
     #[arg(long, value_name = "NAME")]
     from: Source,
-    /// How Firebase has hashed: the password hash parameters that its console shows
+    /// How Firebase has hashed: the password hash parameters that its console shows, unless FILE has them as `hash_config`
     #[arg(long, value_name = "FILE")]
     firebase_config: Option<PathBuf>,
     /// Write nothing, and say what would be done

@@ -13,7 +13,7 @@ pub struct LimitsConfig {
     pub account_refill_seconds: u32,
     /// The longest that an account waits, in seconds.
     pub account_longest_wait_seconds: u32,
-    /// Wrong passwords from one client address.
+    /// Wrong passwords and codes from one client address.
     pub address_burst: u32,
     /// Seconds after which one of them is forgotten.
     pub address_refill_seconds: u32,
@@ -62,13 +62,13 @@ impl LimitsConfig {
                 "limits.address_burst",
                 100,
                 0..=MOST,
-                "Wrong passwords from a client address at once, IPv6 by /64; 0 for no limit",
+                "Wrong passwords and codes from a client address at once, IPv6 by /64; 0 for no limit",
             ),
             address_refill_seconds: r.number(
                 "limits.address_refill_seconds",
                 36,
                 1..=A_DAY,
-                "Seconds after which a client address has one more wrong password",
+                "Seconds after which a client address has one more wrong password or code",
             ),
             registration_burst: r.number(
                 "limits.registration_burst",

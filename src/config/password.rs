@@ -20,8 +20,24 @@ pub enum PasswordAlgorithm {
     Argon2id,
 }
 
+impl PasswordAlgorithm {
+    /// What a password longer than bcrypt's 72 bytes is hashed with, whatever is chosen.
+    pub(super) const FOR_LONG: Self = Self::Argon2id;
+
+    /// The name that chooses it, which is that of the scheme of its hashes as well.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Bcrypt => "bcrypt",
+            Self::Argon2id => "argon2id",
+        }
+    }
+}
+
 impl Choice for PasswordAlgorithm {
-    const NAMES: &'static [(&'static str, Self)] = &[("bcrypt", Self::Bcrypt), ("argon2id", Self::Argon2id)];
+    const NAMES: &'static [(&'static str, Self)] = &[
+        (Self::Bcrypt.name(), Self::Bcrypt),
+        (Self::Argon2id.name(), Self::Argon2id),
+    ];
 }
 
 /// A hash scheme that is given up.
@@ -38,8 +54,8 @@ impl RetiredScheme {
     const NAMES: [&'static str; 15] = [
         "argon2d",
         "argon2i",
-        "argon2id",
-        "bcrypt",
+        PasswordAlgorithm::Argon2id.name(),
+        PasswordAlgorithm::Bcrypt.name(),
         "bcrypt-sha256",
         "firebase-scrypt",
         "pbkdf2-sha1",

@@ -127,24 +127,28 @@ fn breached_file(config: &Config, r: &mut Reader) {
 
 /// Who chooses a password after that day would be locked out by it: what new passwords get isn't given up.
 fn retired_schemes(password: &PasswordConfig, r: &mut Reader) {
+    let (for_long, chosen) = (PasswordAlgorithm::FOR_LONG.name(), password.algorithm.name());
     let origin = r.origin("password.algorithm");
     for retired in &password.retire_before {
-        let problem = match (retired.scheme.as_str(), password.algorithm) {
-            ("bcrypt", PasswordAlgorithm::Bcrypt) => {
-                format!(
-                    "bcrypt is what new passwords are hashed with: password.algorithm ({origin}) is bcrypt"
-                )
-            }
-            ("argon2id", _) => {
-                "argon2id is what new passwords over 72 bytes are hashed with, whatever password.algorithm is"
-                    .to_owned()
-            }
-            _ => continue,
+        let problem = if retired.scheme == for_long {
+            format!(
+                "{for_long} is what new passwords over 72 bytes are hashed with, whatever password.algorithm is"
+            )
+        } else if retired.scheme == chosen {
+            format!(
+                "{chosen} is what new passwords are hashed with: password.algorithm ({origin}) is {chosen}"
+            )
+        } else {
+            continue;
         };
+        let bcrypt = PasswordAlgorithm::Bcrypt.name();
         r.refuse(
             "password.retire_before",
             problem,
-            "schemes other than argon2id, and bcrypt once password.algorithm is argon2id",
+            &format!(
+                "schemes other than {for_long}, and {bcrypt} once password.algorithm is {}",
+                PasswordAlgorithm::Argon2id.name()
+            ),
         );
     }
 }

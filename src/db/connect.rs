@@ -128,8 +128,8 @@ impl DatabaseSettings {
         self.connections + 1
     }
 
-    /// How long one piece of work may take.
-    pub(super) fn deadline(&self) -> Duration {
+    /// How long whoever asks for a piece of work waits for it.
+    pub(super) fn time_limit(&self) -> Duration {
         match self.purpose {
             Purpose::Requests | Purpose::Migrations => DEADLINE,
             Purpose::Loading => 2 * PATIENCE,

@@ -27,16 +27,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult, Statement,
-    TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, Semaphore};
 
 use crate::error::{ApiError, Cause};
 use direct::Direct;
 use lane::Lane;
-use reader::Executor;
+use reader::{Executor, read_in_transaction};
 use row::Source;
 
 pub use among::one_of;
@@ -57,6 +54,8 @@ pub struct Db {
     shared: Arc<Shared>,
     /// Where this handle is a worker's, and the database an `SQLite` file.
     direct: Option<Arc<Direct>>,
+    /// Whether what is written through this handle is taken back instead of committed.
+    is_rehearsal: bool,
 }
 
 #[derive(Debug)]
@@ -109,7 +108,11 @@ impl Db {
             passage: Arc::default(),
             directs: Mutex::default(),
         });
-        Self { shared, direct: None }
+        Self {
+            shared,
+            direct: None,
+            is_rehearsal: false,
+        }
     }
 
     /// A handle for one worker thread.
@@ -126,11 +129,15 @@ impl Db {
             DbBackend::Postgres => {
                 let settings = self.shared.settings.for_worker();
                 let link = settings.open()?;
-                Ok(Self::new(settings, link, one_at_a_time()))
+                Ok(Self {
+                    is_rehearsal: self.is_rehearsal,
+                    ..Self::new(settings, link, one_at_a_time())
+                })
             }
             _ => Ok(Self {
                 shared: Arc::clone(&self.shared),
                 direct: self.shared.new_direct(),
+                is_rehearsal: self.is_rehearsal,
             }),
         }
     }
@@ -143,7 +150,22 @@ impl Db {
     pub fn for_loading(&self) -> Result<Self, ConnectError> {
         let settings = self.shared.settings.for_loading();
         let link = settings.open()?;
-        Ok(Self::new(settings, link, Arc::clone(&self.shared.writing)))
+        Ok(Self {
+            is_rehearsal: self.is_rehearsal,
+            ..Self::new(settings, link, Arc::clone(&self.shared.writing))
+        })
+    }
+
+    /// A handle on the same connections through which nothing is changed: every unit of work runs to its end, so that each
+    /// rule and each unique key has its say, and is rolled back where it would be committed. For dry runs.
+    ///
+    /// The price is that of the change itself, locks included.
+    #[must_use]
+    pub fn rehearsal(&self) -> Self {
+        Self {
+            is_rehearsal: true,
+            ..self.clone()
+        }
     }
 
     /// Which database this is.
@@ -185,11 +207,12 @@ impl Db {
         F: Fn(Reader) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<T, DbErr>> + Send,
     {
+        let deadline = self.deadline();
         let passage = self.enter().await;
         let pool = self.connection();
         let in_transaction = self.shared.settings.needs_transactions();
         let attempts = self.shared.settings.attempts();
-        self.run(async move {
+        self.run(deadline, async move {
             let _passage = passage;
             let mut attempt = 1;
             loop {
@@ -236,6 +259,7 @@ impl Db {
         sql: &'static str,
         parameters: [Parameter; N],
     ) -> Result<Vec<QueryResult>, ApiError> {
+        let deadline = self.deadline();
         let passage = self.enter().await;
         let link = self.shared.link.load_full();
         if link.lane.is_none() {
@@ -253,7 +277,7 @@ impl Db {
                 })
                 .await;
         }
-        self.run(async move {
+        self.run(deadline, async move {
             let _passage = passage;
             match &link.lane {
                 Some(lane) => lane.fetch(sql, &parameters).await.map_err(classify::api_error),
@@ -267,26 +291,34 @@ impl Db {
     /// nothing slow in between, and runs to its end even when the client has gone.
     ///
     /// # Errors
-    /// [`ApiError::DatabaseUnavailable`] when the database can't answer in time, and whatever `work` fails with.
+    /// [`ApiError::DatabaseUnavailable`] when the database can't answer in time: then nothing has been done, nor will be,
+    /// but for a commit that was already on its way, which may succeed. And whatever `work` fails with.
     pub async fn write<T, F, Fut>(&self, work: F) -> Result<T, ApiError>
     where
         T: Send + 'static,
         F: FnOnce(Writer) -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, ApiError>> + Send,
     {
+        let deadline = self.deadline();
         let passage = self.enter().await;
         let writer = Writer {
             pool: self.connection(),
             attempts: self.shared.settings.attempts(),
             is_pooled: self.shared.settings.needs_transactions(),
             writing: self.has_one_writer().then(|| Arc::clone(&self.shared.writing)),
-            deadline: tokio::time::Instant::now() + self.shared.settings.deadline(),
+            deadline,
+            is_rehearsal: self.is_rehearsal,
         };
-        self.run(async move {
+        self.run(deadline, async move {
             let _passage = passage;
             work(writer).await
         })
         .await
+    }
+
+    /// Until when whoever asks now waits, whatever the time is spent on.
+    fn deadline(&self) -> tokio::time::Instant {
+        tokio::time::Instant::now() + self.shared.settings.time_limit()
     }
 
     /// Waits while connections are being replaced, but not for long: closed ones say so at once.
@@ -300,13 +332,13 @@ impl Db {
 
     async fn run<T: Send + 'static>(
         &self,
+        deadline: tokio::time::Instant,
         work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
     ) -> Result<T, ApiError> {
         let shared = &self.shared;
         let generation = shared.generation.load(Ordering::Relaxed);
         let started = shared.opened.elapsed();
-        let deadline = shared.settings.deadline();
-        match tokio::time::timeout(deadline, tokio::spawn(work)).await {
+        match tokio::time::timeout_at(deadline, tokio::spawn(work)).await {
             Ok(Ok(result)) => {
                 shared
                     .answered
@@ -324,10 +356,8 @@ impl Db {
                 if shared.answered.load(Ordering::Relaxed) < milliseconds(started) {
                     self.give_up(generation);
                 }
-                Err(unavailable(format!(
-                    "no answer within {} ms",
-                    deadline.as_millis()
-                )))
+                let limit = shared.settings.time_limit();
+                Err(unavailable(format!("no answer within {limit:?}")))
             }
         }
     }
@@ -360,30 +390,6 @@ fn milliseconds(time: Duration) -> u64 {
 
 fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ApiError {
     ApiError::DatabaseUnavailable(Cause::new(cause))
-}
-
-async fn read_in_transaction<T, F, Fut>(pool: &DatabaseConnection, work: &F) -> Result<T, DbErr>
-where
-    F: Fn(Reader) -> Fut,
-    Fut: Future<Output = Result<T, DbErr>>,
-{
-    // Not a read-only one: SeaORM would say so in a prepared statement, before the names are free.
-    let transaction = pool.begin().await?;
-    free_statement_names(&transaction).await?;
-    let transaction = Arc::new(transaction);
-    let result = work(Reader(Executor::Transaction(Arc::clone(&transaction)))).await;
-    // The reader is gone with `work`, so this is the last owner.
-    if let Some(transaction) = Arc::into_inner(transaction) {
-        transaction.commit().await?;
-    }
-    result
-}
-
-/// Behind a transaction-mode pooler, a server connection has statements under names that others gave, and sqlx
-/// counts its names from one on each connection of its own, also where it keeps none of them.
-async fn free_statement_names(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
-    transaction.execute_unprepared("DEALLOCATE ALL").await?;
-    Ok(())
 }
 
 impl From<DbErr> for ApiError {

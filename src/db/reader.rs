@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
-    Statement,
+    Statement, TransactionTrait,
 };
 
 /// Lets a store read.
@@ -56,4 +56,29 @@ impl ConnectionTrait for Reader {
             Executor::Transaction(transaction) => transaction.query_all_raw(statement).await,
         }
     }
+}
+
+/// Runs reads inside one transaction, so that they have one server connection.
+pub(super) async fn read_in_transaction<T, F, Fut>(pool: &DatabaseConnection, work: &F) -> Result<T, DbErr>
+where
+    F: Fn(Reader) -> Fut,
+    Fut: Future<Output = Result<T, DbErr>>,
+{
+    // Not a read-only one: SeaORM would say so in a prepared statement, before the names are free.
+    let transaction = pool.begin().await?;
+    free_statement_names(&transaction).await?;
+    let transaction = Arc::new(transaction);
+    let result = work(Reader(Executor::Transaction(Arc::clone(&transaction)))).await;
+    // The reader is gone with `work`, so this is the last owner.
+    if let Some(transaction) = Arc::into_inner(transaction) {
+        transaction.commit().await?;
+    }
+    result
+}
+
+/// Behind a transaction-mode pooler, a server connection has statements under names that others gave, and sqlx
+/// counts its names from one on each connection of its own, also where it keeps none of them.
+pub(super) async fn free_statement_names(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    transaction.execute_unprepared("DEALLOCATE ALL").await?;
+    Ok(())
 }

@@ -96,6 +96,18 @@ pub async fn status(connection: &impl ConnectionTrait) -> Result<Vec<MigrationSt
     Ok(known.into_iter().map(state).collect())
 }
 
+/// The migrations of this version as a database has them that is still to be made: none is applied.
+#[must_use]
+pub fn none_applied() -> Vec<MigrationState> {
+    Migrator::migrations()
+        .iter()
+        .map(|migration| MigrationState {
+            name: migration.name().to_owned(),
+            is_applied: false,
+        })
+        .collect()
+}
+
 /// The names of applied migrations. Creates nothing: a database that was never migrated has none.
 async fn applied(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
     let backend = connection.get_database_backend();
@@ -230,7 +242,7 @@ impl SchemaManager {
     async fn begin(&self, options: TransactionOptions) -> Result<DatabaseTransaction, DbErr> {
         let transaction = self.connection.begin_with_options(options).await?;
         if self.is_pooled {
-            super::free_statement_names(&transaction).await?;
+            super::reader::free_statement_names(&transaction).await?;
         }
         Ok(transaction)
     }

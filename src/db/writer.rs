@@ -8,7 +8,8 @@ use sea_orm::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use super::{classify, free_statement_names, unavailable};
+use super::reader::free_statement_names;
+use super::{classify, unavailable};
 use crate::error::ApiError;
 
 /// Lets a service begin its transaction.
@@ -21,8 +22,10 @@ pub struct Writer {
     pub(super) is_pooled: bool,
     /// The one turn to write to an `SQLite` file.
     pub(super) writing: Option<Arc<Semaphore>>,
-    /// From when on whoever asked has been told that it can't be done: nothing begins any more.
+    /// From when on whoever asked has been told that it can't be done: nothing begins any more, and nothing is committed.
     pub(super) deadline: Instant,
+    /// Whether everything is taken back where it would be committed.
+    pub(super) is_rehearsal: bool,
 }
 
 impl Writer {
@@ -39,7 +42,7 @@ impl Writer {
         let turn = match &self.writing {
             Some(writing) => {
                 let turn = timeout_at(self.deadline, Arc::clone(writing).acquire_owned()).await;
-                Some(turn.map_err(|_| too_late())?.map_err(ApiError::internal)?)
+                Some(turn.map_err(|_| too_late("begun"))?.map_err(ApiError::internal)?)
             }
             None => None,
         };
@@ -57,10 +60,12 @@ impl Writer {
                 Ok(transaction)
             };
             match begun.await {
-                Ok(_) if Instant::now() >= self.deadline => return Err(too_late()),
+                Ok(_) if Instant::now() >= self.deadline => return Err(too_late("begun")),
                 Ok(transaction) => {
                     return Ok(Transaction {
                         inner: transaction,
+                        deadline: self.deadline,
+                        is_rehearsal: self.is_rehearsal,
                         _turn: turn,
                     });
                 }
@@ -73,24 +78,39 @@ impl Writer {
     }
 }
 
-fn too_late() -> ApiError {
-    unavailable("no transaction could begin in time")
+fn too_late(what: &str) -> ApiError {
+    unavailable(format!("no transaction could be {what} in time"))
 }
 
 /// A transaction; dropped without [`Transaction::commit`], it is rolled back.
 #[derive(Debug)]
 pub struct Transaction {
     inner: DatabaseTransaction,
+    /// The [`Writer`]'s.
+    deadline: Instant,
+    /// Likewise.
+    is_rehearsal: bool,
     /// Given back when the transaction has ended.
     _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Transaction {
-    /// Makes everything that was done durable.
+    /// Makes everything that was done durable; after the deadline, and in a rehearsal, takes it all back instead.
+    ///
+    /// A statement that waits for a lock isn't cancelled when its client is refused, and may get the lock a moment later.
+    /// Only a commit that is on its way at the deadline can still succeed behind a 503: nobody can call that back.
     ///
     /// # Errors
-    /// [`ApiError::DatabaseUnavailable`] when the database didn't say that it has.
+    /// [`ApiError::DatabaseUnavailable`] when it is too late, or the database didn't say that it has.
     pub async fn commit(self) -> Result<(), ApiError> {
+        if Instant::now() >= self.deadline {
+            // What this says makes no difference: whatever isn't committed is gone with its connection at the latest.
+            let _ = self.inner.rollback().await;
+            return Err(too_late("committed"));
+        }
+        if self.is_rehearsal {
+            return self.inner.rollback().await.map_err(classify::api_error);
+        }
         self.inner.commit().await.map_err(classify::api_error)
     }
 }

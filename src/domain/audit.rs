@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::domain::UserId;
+use crate::domain::{ClientNetwork, UserId};
 
 /// Who did it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,16 @@ impl Actor {
         }
     }
 
+    /// In which part somebody acts on this account: `self`, `admin`, or as [`Actor::kind`] says it.
+    #[must_use]
+    pub fn part(self, account: UserId) -> &'static str {
+        match self {
+            Self::User(id) if id == account => "self",
+            Self::User(_) => "admin",
+            other => other.kind(),
+        }
+    }
+
     /// The user, where it was one.
     #[must_use]
     pub const fn user_id(self) -> Option<UserId> {
@@ -48,6 +58,14 @@ pub struct Origin {
     pub user_agent: Option<String>,
     /// The request's id, as in the answer and the logs.
     pub request_id: Option<String>,
+}
+
+impl Origin {
+    /// Which client it is: by its address, IPv6 by /64.
+    #[must_use]
+    pub fn network(&self) -> ClientNetwork {
+        ClientNetwork::of(self.ip)
+    }
 }
 
 macro_rules! names {
@@ -120,6 +138,10 @@ names!(
         UserExported = "user.exported",
         /// The audit trail was handed out.
         AuditExported = "audit.exported",
+        /// Mails that hadn't been sent were made due at once.
+        MailsRetried = "mail.retried",
+        /// Mails were removed without being sent.
+        MailsPurged = "mail.purged",
     }
 );
 

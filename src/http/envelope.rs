@@ -38,6 +38,8 @@ pub const ACCESS_LOG: &str = "roster::access";
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest path that a log line shows.
 const MAX_LOGGED_PATH: usize = 200;
+/// The longest method: a client may make one up that is as long as a head may be, and every request would write it.
+const MAX_LOGGED_METHOD: usize = 32;
 
 /// Wraps a request; see the module.
 ///
@@ -335,9 +337,10 @@ fn log_access<B>(
         }
     }
     let user = caller.map(|caller| caller.0.to_string());
+    let method = access.method.as_str();
     log::info!(
         target: ACCESS_LOG,
-        method = access.method.as_str(),
+        method = method.get(..MAX_LOGGED_METHOD).unwrap_or(method),
         path = access.path.as_str(),
         status = status.as_u16(),
         duration_us = micros,

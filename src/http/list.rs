@@ -5,6 +5,7 @@ use actix_web::http::header::{HeaderValue, LINK};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use chrono::{DateTime, Datelike as _, Utc};
 use serde::Serialize;
 use url::form_urlencoded;
 use uuid::Uuid;
@@ -55,6 +56,24 @@ pub fn take_limit(members: &mut Members) -> Option<u64> {
             None
         }
     }
+}
+
+/// Takes a time that narrows a list down (RFC 3339). A `+` in a query is a space to whoever decodes it, and nothing else can
+/// be meant by one here: it is taken for the `+` that it was.
+pub fn take_time(members: &mut Members, name: &str) -> Option<DateTime<Utc>> {
+    let time = parse_time(&members.string(name)?);
+    if time.is_none() {
+        let detail = "must be a time such as 2026-01-31T12:00:00Z (RFC 3339)";
+        members.fault(name, "invalid_time", detail);
+    }
+    time
+}
+
+/// A year of another length than four sorts elsewhere as text, as SQLite has it.
+fn parse_time(text: &str) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(&text.replacen(' ', "+", 1)).ok()?;
+    let time = time.to_utc();
+    (0..=9999).contains(&time.year()).then_some(time)
 }
 
 /// Notes that `cursor` isn't one of this list.
@@ -187,6 +206,32 @@ mod tests {
         assert_eq!(page.wanted(), 3);
         assert_eq!(page.cut(&mut found, |id| *id), Some(cursor(ids[1])));
         assert_eq!(found, &ids[..2]);
+    }
+
+    #[test]
+    fn a_time_is_one_of_rfc_3339_also_where_its_plus_was_decoded() {
+        let noon: Option<DateTime<Utc>> = "2026-01-31T12:00:00Z".parse().ok();
+        for text in [
+            "2026-01-31T12:00:00Z",
+            "2026-01-31t12:00:00.000z",
+            "2026-01-31T14:00:00+02:00",
+            "2026-01-31T14:00:00 02:00",
+            "2026-01-31T09:00:00-03:00",
+        ] {
+            assert_eq!(parse_time(text), noon, "{text}");
+        }
+        for other in [
+            "",
+            "yesterday",
+            "2026-01-31",
+            "2026-13-01T00:00:00Z",
+            "2026-01-31T12:00:00",
+            "2026-01-31T12:00:00  02:00",
+            // In UTC this is in the year before the first.
+            "0000-01-01T00:00:00+01:00",
+        ] {
+            assert_eq!(parse_time(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -16,11 +16,16 @@ use utoipa::openapi::{OpenApi, RefOr, Schema, SecurityRequirement};
 use super::{oauth, openapi, problem};
 
 /// One operation of the API: documented, and ready to be mounted.
+///
+/// Its entry in the document is made when it is needed and not kept: every worker mounts every operation, and all entries
+/// at once are some mebibytes, which the allocator would keep for each worker.
 pub struct Operation {
     path: String,
     methods: Vec<HttpMethod>,
-    document: OperationDocument,
-    schemas: Vec<(String, RefOr<Schema>)>,
+    access: Access,
+    entry: fn() -> OperationDocument,
+    /// Adds the schemas that the entry refers to. The document needs them, and mounting doesn't.
+    schemas: fn(&mut Vec<(String, RefOr<Schema>)>),
     handler: Box<dyn Fn() -> Route>,
 }
 
@@ -38,32 +43,25 @@ impl Operation {
     where
         D: utoipa::Path + utoipa::__dev::SchemaReferences + for<'t> utoipa::__dev::Tags<'t>,
     {
-        let mut schemas = Vec::new();
-        D::schemas(&mut schemas);
-        let mut document = D::operation();
-        document.tags = Some(D::tags().into_iter().map(str::to_owned).collect());
         Self {
             path: D::path(),
             methods: D::methods(),
-            document,
-            schemas,
+            access: Access::of(&D::operation()),
+            entry: entry::<D>,
+            schemas: D::schemas,
             handler: Box::new(handler),
         }
     }
+}
 
-    /// Who may call it. Silence means whoever is signed in, and so does anything that isn't known here.
-    fn access(&self) -> Access {
-        let Some(alternatives) = &self.document.security else {
-            return Access::SignedIn;
-        };
-        if alternatives.contains(&SecurityRequirement::default()) {
-            Access::Anyone
-        } else if *alternatives == openapi::registered_client() {
-            Access::RegisteredClient
-        } else {
-            Access::SignedIn
-        }
-    }
+/// What the document says of an operation.
+fn entry<D>() -> OperationDocument
+where
+    D: utoipa::Path + for<'t> utoipa::__dev::Tags<'t>,
+{
+    let mut entry = D::operation();
+    entry.tags = Some(D::tags().into_iter().map(str::to_owned).collect());
+    entry
 }
 
 /// Who may call an operation.
@@ -76,6 +74,22 @@ enum Access {
     RegisteredClient,
     /// Whoever is signed in.
     SignedIn,
+}
+
+impl Access {
+    /// Silence means whoever is signed in, and so does anything that isn't known here.
+    fn of(entry: &OperationDocument) -> Self {
+        let Some(alternatives) = &entry.security else {
+            return Self::SignedIn;
+        };
+        if alternatives.contains(&SecurityRequirement::default()) {
+            Self::Anyone
+        } else if *alternatives == openapi::registered_client() {
+            Self::RegisteredClient
+        } else {
+            Self::SignedIn
+        }
+    }
 }
 
 /// Mounts operations. `protect` puts the bearer check in front of a route.
@@ -99,7 +113,7 @@ pub fn mount(config: &mut ServiceConfig, operations: Vec<Operation>, protect: im
                 } else {
                     route.method(method)
                 };
-                resource = resource.route(match operation.access() {
+                resource = resource.route(match operation.access {
                     Access::SignedIn => protect(route),
                     Access::Anyone | Access::RegisteredClient => route,
                 });
@@ -125,13 +139,15 @@ pub fn document(operations: Vec<Operation>) -> OpenApi {
     let mut document = openapi::base();
     let components = document.components.get_or_insert_default();
     for operation in &operations {
-        components.schemas.extend(operation.schemas.iter().cloned());
+        let mut schemas = Vec::new();
+        (operation.schemas)(&mut schemas);
+        components.schemas.extend(schemas);
     }
     for operation in operations {
-        let is_behind_bearer = operation.access() == Access::SignedIn;
+        let is_behind_bearer = operation.access == Access::SignedIn;
         let is_single = operation.methods.len() == 1;
         for method in operation.methods {
-            let mut entry = operation.document.clone();
+            let mut entry = (operation.entry)();
             if !is_single {
                 // Operation ids have to be unique.
                 entry.operation_id = entry.operation_id.map(|id| format!("{id}_{}", name(&method)));

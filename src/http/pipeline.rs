@@ -9,17 +9,30 @@
 //! where those refuse it, everything passes: the framework closes. So does everything behind a body of any other kind,
 //! as RFC 9112 asks nobody to send more behind it.
 //!
+//! How long a head is, is seen here as well, and which part of it is too long: the framework counts both together, calls
+//! a long target malformed, and doesn't outlive the name of a header that is longer than [`LONGEST_PART`].
+//!
 //! The price is a look at each byte of a head and of what stands between chunks, and a copy of what came in one read
 //! with it.
 
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 
+/// How many bytes the request line may have, and the header section behind it, with the ends of their lines.
+///
+/// Both together are what the framework reads of a head (128 KiB), so its own limit, which can't tell them apart, is
+/// never met. It is just below what the `http` crate takes of a target (65,534 bytes) and of a header's name (65,535):
+/// the framework answers a longer target with 400, and panics at a longer name.
+pub const LONGEST_PART: usize = 64 * 1024;
+
 /// What of a connection's bytes may pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gate {
     /// A head, to its end.
-    Head(Line),
+    Head(Head),
+    /// Everything, for good, as this part of a head is longer than it may be. The last byte that has passed is the first
+    /// one too many.
+    TooLong(Part),
     /// Nothing, until the request is answered.
     Shut,
     /// So many bytes of a body.
@@ -35,10 +48,30 @@ pub enum Gate {
     Open,
 }
 
+/// How far a head has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    line: Line,
+    part: Part,
+    /// How many bytes of the part have come; empty lines before a request are part of its first line.
+    length: usize,
+}
+
+/// A part of a head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// The request line (RFC 9112 §3).
+    #[default]
+    RequestLine,
+    /// The header section, to the empty line at its end (RFC 9112 §5).
+    Fields,
+}
+
 /// What has come of the line of a head that is arriving.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Line {
     /// Nothing, and nothing before it: empty lines before a request are passed over (RFC 9112 §2.2).
+    #[default]
     First,
     /// Nothing: if it ends like that, so does the head.
     Empty,
@@ -80,25 +113,36 @@ pub enum Chunked {
 
 impl Default for Gate {
     fn default() -> Self {
-        Self::Head(Line::First)
+        Self::Head(Head::default())
     }
 }
 
 impl Gate {
-    /// What passes behind a head: its body, as the framework measures it.
+    /// What passes behind a head: its body, as the framework measures it, in the framework's order.
+    ///
+    /// A way that is open for a head behind which the framework expects another one is a way around all of this: an
+    /// `Upgrade` to anything but a websocket says nothing of the body.
     #[must_use]
     pub fn behind(method: &Method, headers: &HeaderMap) -> Self {
-        if headers.contains_key(UPGRADE) || method == Method::CONNECT {
-            return Self::Open;
-        }
         if let Some(coding) = headers.get(TRANSFER_ENCODING) {
             return Self::behind_coded(coding, headers);
         }
-        let Some(length) = headers.get(CONTENT_LENGTH) else {
-            return Self::Shut;
+        // All that comes is the body of a request for a websocket, and of a CONNECT that has no other.
+        if headers.get_all(UPGRADE).any(is_websocket) {
+            return Self::Open;
+        }
+        let length = match headers.get(CONTENT_LENGTH) {
+            Some(length) => length
+                .to_str()
+                .ok()
+                .and_then(|length| length.trim().parse::<u64>().ok()),
+            None => Some(0),
         };
-        let length = length.to_str().ok().and_then(|length| length.trim().parse().ok());
-        length.map_or(Self::Open, Self::body)
+        match length {
+            Some(0) if method == Method::CONNECT => Self::Open,
+            Some(length) => Self::body(length),
+            None => Self::Open,
+        }
     }
 
     /// The framework takes no other coding than this one, and no length beside it: nothing else is expected here.
@@ -142,7 +186,7 @@ impl Gate {
     /// How many of these bytes pass now.
     pub fn admit(&mut self, bytes: &[u8]) -> usize {
         match self {
-            Self::Open => bytes.len(),
+            Self::Open | Self::TooLong(_) => bytes.len(),
             Self::Shut => 0,
             Self::Body(left) => {
                 let count = at_most(*left, bytes);
@@ -160,21 +204,45 @@ impl Gate {
                 }
                 count
             }
-            Self::Head(line) => {
-                for (at, byte) in bytes.iter().enumerate() {
-                    match byte {
-                        b'\n' if *line == Line::Empty => {
-                            *self = Self::Shut;
-                            return at + 1;
-                        }
-                        b'\n' if *line == Line::Begun => *line = Line::Empty,
-                        b'\n' | b'\r' => {}
-                        _ => *line = Line::Begun,
+            Self::Head(head) => {
+                for (at, &byte) in bytes.iter().enumerate() {
+                    if let Some(behind) = head.step(byte) {
+                        *self = behind;
+                        return at + 1;
                     }
                 }
                 bytes.len()
             }
         }
+    }
+}
+
+fn is_websocket(protocol: &HeaderValue) -> bool {
+    protocol
+        .to_str()
+        .is_ok_and(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
+}
+
+impl Head {
+    /// Takes the next byte. Gives what may pass behind it, where that is something else than more of the head.
+    fn step(&mut self, byte: u8) -> Option<Gate> {
+        if self.length == LONGEST_PART {
+            return Some(Gate::TooLong(self.part));
+        }
+        self.length += 1;
+        match (byte, self.line) {
+            (b'\n', Line::Empty) => return Some(Gate::Shut),
+            (b'\n', Line::Begun) => {
+                self.line = Line::Empty;
+                if self.part == Part::RequestLine {
+                    self.part = Part::Fields;
+                    self.length = 0;
+                }
+            }
+            (b'\n' | b'\r', _) => {}
+            _ => self.line = Line::Begun,
+        }
+        None
     }
 }
 
@@ -263,6 +331,55 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_head_that_is_too_long_is_told_however_it_is_cut() {
+        let line = |more: usize| format!("GET /{} HTTP/1.1\r\n", "x".repeat(LONGEST_PART - 16 + more));
+        let fields = |more: usize| format!("a: {}\r\n\r\n", "x".repeat(LONGEST_PART - 7 + more));
+        let name = |more: usize| format!("{}:\r\n\r\n", "x".repeat(LONGEST_PART - 5 + more));
+        let empty = "\r\n".repeat(LONGEST_PART / 2);
+        for (text, passed, behind) in [
+            (line(0) + &fields(0), 2 * LONGEST_PART, Gate::Shut),
+            (line(0) + &name(0), 2 * LONGEST_PART, Gate::Shut),
+            (
+                line(1) + &fields(0),
+                LONGEST_PART + 1,
+                Gate::TooLong(Part::RequestLine),
+            ),
+            (
+                line(9) + &fields(0),
+                LONGEST_PART + 1,
+                Gate::TooLong(Part::RequestLine),
+            ),
+            (
+                line(0) + &fields(1),
+                2 * LONGEST_PART + 1,
+                Gate::TooLong(Part::Fields),
+            ),
+            (
+                line(0) + &name(9),
+                2 * LONGEST_PART + 1,
+                Gate::TooLong(Part::Fields),
+            ),
+            (
+                empty + &line(0),
+                LONGEST_PART + 1,
+                Gate::TooLong(Part::RequestLine),
+            ),
+        ] {
+            for size in [1, 1000, LONGEST_PART, 3 * LONGEST_PART] {
+                let mut gate = Gate::default();
+                let mut count = 0;
+                for piece in text.as_bytes().chunks(size) {
+                    count += gate.admit(piece);
+                    if !matches!(gate, Gate::Head(_)) {
+                        break;
+                    }
+                }
+                assert_eq!((count, gate), (passed, behind), "{size} at a time");
+            }
+        }
+    }
+
+    #[test]
     fn a_body_passes_as_far_as_its_length_goes() {
         assert_eq!(behind(&[]), Gate::Shut);
         assert_eq!(behind(&[("content-length", "0")]), Gate::Shut);
@@ -270,6 +387,18 @@ mod tests {
             behind(&[("content-length", "5"), ("upgrade", "websocket")]),
             Gate::Open
         );
+        // Nothing comes of these, and the framework goes on with the next head.
+        for protocol in ["h2c", "websocket, h2c", ""] {
+            assert_eq!(behind(&[("upgrade", protocol)]), Gate::Shut, "{protocol}");
+        }
+        assert_eq!(behind(&[("upgrade", " WebSocket")]), Gate::Open);
+        let tunnel = |headers: &HeaderMap| Gate::behind(&Method::CONNECT, headers);
+        let mut headers = HeaderMap::new();
+        assert_eq!(tunnel(&headers), Gate::Open);
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        assert_eq!(tunnel(&headers), Gate::Open);
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("5"));
+        assert_eq!(tunnel(&headers), Gate::Body(5));
         let mut gate = behind(&[("content-length", "5")]);
         assert_eq!((gate.admit(b"abc"), gate), (3, Gate::Body(2)));
         assert_eq!(gate.after_answer(false), Gate::Open);
@@ -359,8 +488,9 @@ mod tests {
     #[test]
     fn only_chunks_alone_are_followed() {
         assert_eq!(behind(&[("transfer-encoding", " CHUNKED")]), behind(&[CHUNKED]));
+        // The framework looks for chunks first.
+        assert_eq!(behind(&[CHUNKED, ("upgrade", "websocket")]), behind(&[CHUNKED]));
         for headers in [
-            [CHUNKED, ("upgrade", "websocket")],
             [CHUNKED, ("content-length", "5")],
             [("transfer-encoding", "identity"), ("host", "a")],
             [("transfer-encoding", "gzip, chunked"), ("host", "a")],

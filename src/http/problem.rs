@@ -243,8 +243,8 @@ impl ApiError {
     }
 }
 
-/// Whole seconds, at least one.
-fn seconds(duration: Duration) -> HeaderValue {
+/// Whole seconds, at least one: what `Retry-After` says.
+pub(crate) fn seconds(duration: Duration) -> HeaderValue {
     HeaderValue::from(
         duration
             .as_millis()

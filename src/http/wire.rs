@@ -7,7 +7,8 @@
 //!
 //! It also keeps times that the framework doesn't: a head has to arrive in time on every request of a connection, not
 //! only on the first, and what is written has to be read. Where connections are many, those that are idle longest end
-//! early; see the `crowd` module. And it hands on one request at a time; see the `pipeline` module.
+//! early; see the `crowd` module. And it hands on one request at a time, and sees to it that a head that is too
+//! long is refused for what it is; see the `pipeline` module.
 //!
 //! The price is a look at the last four bytes of each write.
 
@@ -27,7 +28,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::crowd::{Activity, Crowd, Stage};
 use super::envelope::{ACCESS_LOG, finish, new_request_id};
-use super::pipeline::Gate;
+use super::pipeline::{Gate, Part};
 use super::problem;
 use crate::app::AppState;
 
@@ -57,6 +58,8 @@ pub struct Wire {
     ahead: BytesMut,
     /// Whether the client has said that nothing more comes.
     has_ended: bool,
+    /// What of the last head was too long.
+    too_long: Option<Part>,
 }
 
 impl Wire {
@@ -72,6 +75,7 @@ impl Wire {
             replacement: None,
             ahead: BytesMut::new(),
             has_ended: false,
+            too_long: None,
         }
     }
 
@@ -133,6 +137,15 @@ impl Wire {
                 .extend_from_slice(come.get(count..).unwrap_or_default());
             buffer.set_filled(before + count);
         }
+        if let Gate::TooLong(part) = gate {
+            // A NUL is malformed anywhere in a head: the framework refuses it, in its turn behind answers that are still
+            // to be written, and closes.
+            if let Some(last) = buffer.filled_mut().last_mut() {
+                *last = 0;
+            }
+            self.too_long = Some(part);
+            gate = Gate::Open;
+        }
         self.activity.set_gate(gate);
         Poll::Ready(Ok(()))
     }
@@ -141,6 +154,11 @@ impl Wire {
         if self.replacement.is_none() {
             let Some((start, status)) = find_refusal(buffer) else {
                 return Pin::new(&mut self.stream).poll_write(cx, buffer);
+            };
+            let status = match self.too_long {
+                Some(Part::RequestLine) => StatusCode::URI_TOO_LONG,
+                Some(Part::Fields) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                None => status,
             };
             let mut whole = buffer.get(..start).unwrap_or_default().to_vec();
             whole.extend(refusal(status, self));
@@ -184,7 +202,8 @@ fn refusal(status: StatusCode, wire: &Wire) -> Vec<u8> {
     let id = new_request_id(&state.ambient);
     let detail = match status {
         StatusCode::REQUEST_TIMEOUT => "The request did not arrive in time.",
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "The head of the request is too large.",
+        StatusCode::URI_TOO_LONG => "The first line of the request is too long.",
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "The headers of the request are too many or too long.",
         _ => "The start of the request or a header is malformed, or there is not exactly one Host.",
     };
     let body = problem::refusal_json(status, detail, id.as_str());

@@ -9,3 +9,4 @@ pub mod service;
 mod store;
 
 pub use model::{FOLLOW_EVERY, KeyStore, KeySummary};
+pub use store::find;

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::security::{KeyRing, Sealer};
+use crate::security::{KeyRing, Sealer, StoredSigningKey};
 
 /// How often an instance looks for a change of keys.
 pub const FOLLOW_EVERY: Duration = Duration::from_secs(10);
@@ -45,6 +45,12 @@ impl KeyStore {
     #[must_use]
     pub fn ring(&self) -> arc_swap::Guard<Arc<KeyRing>> {
         self.ring.load()
+    }
+
+    /// Whether this installation has made a key, and not a hand in the database.
+    #[must_use]
+    pub fn has_made(&self, key: &StoredSigningKey) -> bool {
+        key.was_made_with(&self.sealer)
     }
 
     /// Replaces the keys.

@@ -15,6 +15,7 @@ use crate::db::{Db, violated_key};
 use crate::domain::{Actor, AuditAction, Origin, SigningAlgorithm, UserId};
 use crate::error::{ApiError, Cause};
 use crate::security::{KeyRing, KeyState, NewSigningKey, Sealer, StoredSigningKey};
+use crate::users::still_may_administer;
 
 /// How long a verifier may keep the key set (`Cache-Control: max-age`): a key of another algorithm than the present
 /// one waits as long before it signs.
@@ -285,7 +286,8 @@ const AT_THE_SAME_TIME: &str = "The keys are being changed by another request.";
 /// signs from now on.
 ///
 /// # Errors
-/// [`ApiError::Conflict`] where another rotation is under way.
+/// [`ApiError::Conflict`] where another rotation is under way; [`ApiError::Forbidden`] for a user who is no active admin
+/// any more.
 pub async fn rotate(
     maker: &KeyMaker,
     sealer: &Sealer,
@@ -318,6 +320,8 @@ pub async fn rotate(
             if !is_done {
                 return Err(ApiError::Conflict(AT_THE_SAME_TIME.into()));
             }
+            // Behind the lock on the keys, so that what ended the admin while this waited for it counts.
+            still_may_administer(&transaction, actor).await?;
             store::insert(&*transaction, fresh, KeyState::Next, now)
                 .await
                 .map_err(conflict_or_fault)?;

@@ -19,6 +19,15 @@ pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<StoredSigningK
     rows.into_iter().map(stored).collect()
 }
 
+/// The key with this `kid`, if it hasn't been removed yet.
+///
+/// # Errors
+/// The database's.
+pub async fn find(connection: &impl ConnectionTrait, id: &str) -> Result<Option<StoredSigningKey>, DbErr> {
+    let row = Entity::find_by_id(id).one(connection).await?;
+    row.map(stored).transpose()
+}
+
 fn stored(row: Model) -> Result<StoredSigningKey, DbErr> {
     let unreadable = || {
         DbErr::Type(format!(

@@ -13,7 +13,7 @@ pub enum LimitKind {
     Account,
     /// Wrong current passwords from a session.
     Session,
-    /// Wrong passwords from a client address.
+    /// Wrong passwords and codes from a client address.
     Address,
     /// Registrations from a client address.
     Registration,

@@ -70,6 +70,9 @@ pub async fn is_any_due(connection: &impl ConnectionTrait, now: DateTime<Utc>) -
 /// Takes on mails that are due, the oldest first, until `leased_until`: nobody else takes them before that. Whoever
 /// dies with them in hand leaves them to whoever comes after that time.
 ///
+/// One that this version can't read is given up, with its reason in the log and in its row, so that it holds up no other:
+/// another version may have written it, on whose instance `roster mail retry` brings it back.
+///
 /// # Errors
 /// The database's.
 pub async fn claim(
@@ -97,12 +100,36 @@ pub async fn claim(
     let rows = connection
         .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
         .await?;
-    let mut mails = rows
-        .iter()
-        .map(|row| mail_outbox::Model::from_query_result(row, "").and_then(queued))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut mails = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let row = mail_outbox::Model::from_query_result(row, "")?;
+        let id = row.id;
+        match queued(row) {
+            Ok(mail) => mails.push(mail),
+            Err(DbErr::Type(reason)) => {
+                log::error!(mail = id.to_string().as_str(); "a mail is given up: {reason}");
+                give_up(connection, id, reason).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
     mails.sort_by_key(|mail| mail.mail.id);
     Ok(mails)
+}
+
+/// Has a mail tried no more.
+async fn give_up(connection: &impl ConnectionTrait, id: Uuid, reason: String) -> Result<(), DbErr> {
+    let row = mail_outbox::ActiveModel {
+        state: Set(DEAD.to_owned()),
+        last_error: Set(Some(reason)),
+        ..Default::default()
+    };
+    mail_outbox::Entity::update_many()
+        .set(row)
+        .filter(mail_outbox::Column::Id.eq(id))
+        .exec(connection)
+        .await?;
+    Ok(())
 }
 
 fn queued(row: mail_outbox::Model) -> Result<QueuedMail, DbErr> {
@@ -200,7 +227,7 @@ pub async fn put_back(
     Ok(())
 }
 
-/// Mails in the outbox, the oldest first.
+/// Mails in the outbox, the oldest first. One that this version can't read is told to the log, and left out.
 ///
 /// # Errors
 /// The database's.
@@ -219,7 +246,15 @@ pub async fn list(
         .limit(limit)
         .all(connection)
         .await?;
-    rows.into_iter().map(queued).collect()
+    let mut mails = Vec::with_capacity(rows.len());
+    for row in rows {
+        match queued(row) {
+            Ok(mail) => mails.push(mail),
+            Err(DbErr::Type(reason)) => log::warn!("a mail isn't listed: {reason}"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(mails)
 }
 
 /// Makes mails due at once: those with these ids, or all dead ones. Gives how many. Their time begins anew, or they

@@ -1,6 +1,6 @@
 //! The OpenAPI document, and Swagger UI served from the binary: no page loads anything from elsewhere.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY};
 use actix_web::web::Bytes;
@@ -11,9 +11,35 @@ use crate::error::ApiError;
 use crate::http::mount::Operation;
 use crate::http::problem::Problem;
 
-/// The OpenAPI document as it is served, made once.
+/// The OpenAPI document as it is served: made when somebody first asks for it, and then kept. What makes it is a good part
+/// of the program's code, which a server that nobody asks never maps. The price is some milliseconds of a worker, once.
+///
+/// Clones share what was made.
 #[derive(Clone, Debug)]
-pub struct OpenApiDocument(pub Bytes);
+pub struct OpenApiDocument {
+    make: fn() -> Result<String, serde_json::Error>,
+    made: Arc<OnceLock<Bytes>>,
+}
+
+impl OpenApiDocument {
+    /// A document that is still to be made.
+    #[must_use]
+    pub fn new(make: fn() -> Result<String, serde_json::Error>) -> Self {
+        Self {
+            make,
+            made: Arc::default(),
+        }
+    }
+
+    /// Two that are the first at once both make it, and one of the two equal documents is kept.
+    fn bytes(&self) -> Result<Bytes, ApiError> {
+        if let Some(made) = self.made.get() {
+            return Ok(made.clone());
+        }
+        let made = Bytes::from((self.make)().map_err(ApiError::internal)?);
+        Ok(self.made.get_or_init(|| made).clone())
+    }
+}
 
 /// The operations of this feature.
 #[must_use]
@@ -57,11 +83,11 @@ displayRequestDuration: true, tryItOutEnabled: true, presets: [SwaggerUIBundle.p
     security(()),
     responses((status = 200, description = "The document", body = Object, content_type = "application/json")),
 )]
-async fn openapi(document: web::Data<OpenApiDocument>) -> HttpResponse {
-    HttpResponse::Ok()
+async fn openapi(document: web::Data<OpenApiDocument>) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "public, max-age=300"))
         .content_type("application/json")
-        .body(document.0.clone())
+        .body(document.bytes()?))
 }
 
 /// Interactive documentation

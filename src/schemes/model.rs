@@ -7,12 +7,19 @@ use crate::domain::{PasswordHash, UserId};
 /// What an account's password is hashed with, and when it was shown to be known.
 #[derive(Clone, Debug)]
 pub struct StoredPassword {
-    /// Whose it is.
-    pub user_id: UserId,
     /// The hash; none where there is no password.
     pub hash: Option<PasswordHash>,
     /// When somebody signed in last.
     pub last_login_at: Option<DateTime<Utc>>,
+}
+
+/// How far the accounts have been read: a place in the order in which their database reads them best.
+#[derive(Clone, Copy, Debug)]
+pub enum Place {
+    /// The number of a row.
+    Row(i64),
+    /// The id of an account.
+    Id(UserId),
 }
 
 /// The accounts of one scheme and cost.

@@ -301,14 +301,14 @@ impl Remembered {
 }
 
 /// Strict base64url (RFC 7515 §2): no padding, no white space, no stray trailing bits.
-fn decode(part: &str) -> Result<Vec<u8>, TokenFault> {
+pub(super) fn decode(part: &str) -> Result<Vec<u8>, TokenFault> {
     BASE64_URL_SAFE_NO_PAD
         .decode(part)
         .map_err(|_| TokenFault::Invalid)
 }
 
 /// One JSON object. Serde would take an array for a struct as well.
-fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, TokenFault> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, TokenFault> {
     if json.first() != Some(&b'{') {
         return Err(TokenFault::Invalid);
     }

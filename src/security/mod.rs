@@ -8,6 +8,7 @@ mod opaque;
 pub mod passwords;
 mod retired;
 mod seal;
+mod signed_statement;
 mod signing_key;
 
 pub use access_token::{
@@ -19,4 +20,5 @@ pub use mail_code::{MailKeys, MailSecret, TypedCode};
 pub use opaque::{ClientSecret, MailToken, RefreshToken, SecretDigest};
 pub use retired::RetiredSchemes;
 pub use seal::{Sealer, Unsealable};
+pub use signed_statement::{SignedStatement, StatementFault};
 pub use signing_key::{KeyFault, KeyRing, KeyState, NewSigningKey, StoredSigningKey};

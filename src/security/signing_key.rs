@@ -103,6 +103,16 @@ pub struct StoredSigningKey {
     pub superseded_at: Option<DateTime<Utc>>,
 }
 
+impl StoredSigningKey {
+    /// Whether it was made with this secret: its private half is sealed together with its `kid`, which nobody can do who
+    /// can only write to the database. The `kid` is the thumbprint of the public half, which is held to it elsewhere.
+    #[must_use]
+    pub fn was_made_with(&self, sealer: &Sealer) -> bool {
+        let context = seal_context(&self.id, self.algorithm);
+        sealer.open(&self.private_sealed, &context).is_ok()
+    }
+}
+
 /// A fresh key, ready to be stored.
 #[derive(Clone, Debug)]
 pub struct NewSigningKey {
@@ -226,6 +236,7 @@ pub struct KeyRing {
 struct SigningKey {
     id: String,
     algorithm: SigningAlgorithm,
+    public_jwk: String,
     private: EncodingKey,
 }
 
@@ -272,6 +283,7 @@ impl KeyRing {
                     current = Some(SigningKey {
                         id: key.id.clone(),
                         algorithm: key.algorithm,
+                        public_jwk: key.public_jwk.clone(),
                         private,
                     });
                 }
@@ -302,6 +314,12 @@ impl KeyRing {
     #[must_use]
     pub fn current_id(&self) -> &str {
         &self.current.id
+    }
+
+    /// The public half of the key that signs, as a JWK.
+    #[must_use]
+    pub fn current_jwk(&self) -> &str {
+        &self.current.public_jwk
     }
 
     /// Signs a statement with the current key, in JWS compact serialisation (RFC 7515 §7.1). Its type keeps it from being

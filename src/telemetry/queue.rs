@@ -4,13 +4,16 @@
 //! requests put their lines into a bounded queue, and one thread writes them, as many at a time as there are. Where the
 //! queue is full, lines are dropped and counted, and the count is the next line that gets out: a server that can't say
 //! what it does goes on doing it.
+//!
+//! The queue itself has no bound and takes memory for what is in it alone; the bound is a count beside it. A channel with a
+//! bound of its own would make room for every line at the start: half a mebibyte, touched, of a process that is at rest.
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many lines wait at most: some seconds of a busy server.
 const LINES: usize = 16_384;
@@ -18,8 +21,6 @@ const LINES: usize = 16_384;
 const BATCH: usize = 64 * 1024;
 /// How long the end of the process waits for a reader.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How long it lets the writing thread work before it looks again for a place in the queue.
-const PAUSE: Duration = Duration::from_millis(2);
 
 enum Entry {
     Line(Vec<u8>),
@@ -27,16 +28,42 @@ enum Entry {
     Flush(SyncSender<()>),
 }
 
+/// What is known of the lines on both sides.
+#[derive(Debug, Default)]
+struct Count {
+    /// How many are in the queue.
+    waiting: AtomicUsize,
+    /// How many weren't let in, since that was told last.
+    dropped: AtomicU64,
+}
+
+impl Count {
+    /// Whether one more may be put into the queue; it is counted, as there or as dropped.
+    fn admit(&self) -> bool {
+        let is_admitted = self.waiting.fetch_add(1, Ordering::Relaxed) < LINES;
+        if !is_admitted {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        is_admitted
+    }
+
+    /// One has been taken out.
+    fn left(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Where lines are put. `env_logger` writes each record in one call.
 pub(super) struct Queue {
-    entries: SyncSender<Entry>,
-    dropped: Arc<AtomicU64>,
+    entries: Sender<Entry>,
+    count: Arc<Count>,
 }
 
 /// Waits for the lines of the process when it is dropped, though not for ever.
 #[derive(Debug)]
 #[must_use = "what is still in the queue when this goes is written first"]
-pub struct Flush(SyncSender<Entry>);
+pub struct Flush(Sender<Entry>);
 
 impl std::fmt::Debug for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -52,24 +79,22 @@ pub(super) type Notice = fn(u64) -> String;
 /// # Errors
 /// Where the system gives no thread.
 pub(super) fn start(out: impl Write + Send + 'static, notice: Notice) -> io::Result<(Queue, Flush)> {
-    let (entries, waiting) = sync_channel(LINES);
-    let dropped = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&dropped);
+    let (entries, waiting) = channel();
+    let count = Arc::new(Count::default());
+    let counted = Arc::clone(&count);
     thread::Builder::new()
         .name("log".into())
         .stack_size(128 * 1024)
         .spawn(move || write_all(&waiting, &counted, notice, out))?;
     let flush = Flush(entries.clone());
-    Ok((Queue { entries, dropped }, flush))
+    Ok((Queue { entries, count }, flush))
 }
 
 impl Write for Queue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match self.entries.try_send(Entry::Line(line.to_owned())) {
-            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(_)) => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-            }
+        if self.count.admit() {
+            // The other end is there for as long as the process.
+            let _ = self.entries.send(Entry::Line(line.to_owned()));
         }
         Ok(line.len())
     }
@@ -79,14 +104,17 @@ impl Write for Queue {
     }
 }
 
-fn write_all(waiting: &Receiver<Entry>, dropped: &AtomicU64, notice: Notice, mut out: impl Write) {
+fn write_all(waiting: &Receiver<Entry>, count: &Count, notice: Notice, mut out: impl Write) {
     let mut batch = Vec::with_capacity(BATCH);
     while let Ok(first) = waiting.recv() {
         let mut flushed = Vec::new();
         let mut next = Some(first);
         while let Some(entry) = next {
             match entry {
-                Entry::Line(line) => batch.extend_from_slice(&line),
+                Entry::Line(line) => {
+                    count.left();
+                    batch.extend_from_slice(&line);
+                }
                 Entry::Flush(done) => flushed.push(done),
             }
             next = if batch.len() < BATCH {
@@ -95,7 +123,7 @@ fn write_all(waiting: &Receiver<Entry>, dropped: &AtomicU64, notice: Notice, mut
                 None
             };
         }
-        let lost = dropped.swap(0, Ordering::Relaxed);
+        let lost = count.dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
             batch.extend_from_slice(notice(lost).as_bytes());
         }
@@ -111,24 +139,16 @@ fn write_all(waiting: &Receiver<Entry>, dropped: &AtomicU64, notice: Notice, mut
 impl Drop for Flush {
     fn drop(&mut self) {
         let (done, is_done) = sync_channel(1);
-        let started = Instant::now();
-        let mut asked = self.0.try_send(Entry::Flush(done));
-        // A full queue gets a place again as soon as somebody reads.
-        while let Err(TrySendError::Full(again)) = asked {
-            if started.elapsed() >= LAST_WORDS {
-                return;
-            }
-            thread::sleep(PAUSE);
-            asked = self.0.try_send(again);
+        // Behind all lines: it is no line, and always has a place.
+        if self.0.send(Entry::Flush(done)).is_ok() {
+            let _ = is_done.recv_timeout(LAST_WORDS);
         }
-        let _ = is_done.recv_timeout(LAST_WORDS);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-    use std::sync::mpsc::channel;
 
     use super::*;
 
@@ -169,11 +189,11 @@ mod tests {
         for number in 0..sent {
             queue.write_all(format!("line {number}\n").as_bytes()).unwrap();
         }
-        let dropped = queue.dropped.load(Ordering::Relaxed);
+        let dropped = queue.count.dropped.load(Ordering::Relaxed);
         assert!(dropped > 0, "nothing was dropped");
         opener.send(()).unwrap();
         // The queue is emptied before the count is told again.
-        while queue.dropped.load(Ordering::Relaxed) > 0 {
+        while queue.count.dropped.load(Ordering::Relaxed) > 0 {
             thread::yield_now();
         }
         drop(flush);

@@ -15,7 +15,7 @@ use crate::app::AppState;
 use crate::audit::api::EventResponse;
 use crate::auth::{Administrator, AuthenticatedUser};
 use crate::config::Config;
-use crate::domain::{Actor, DisplayName, EmailAddress, Locale, Role, UserId};
+use crate::domain::{Actor, DisplayName, EmailAddress, Locale, Role, SessionId, UserId};
 use crate::error::ApiError;
 use crate::http::body::FromMembers;
 use crate::http::json::Members;
@@ -70,15 +70,12 @@ pub struct RefusedRow<'a> {
     pub detail: &'a str,
 }
 
-/// The name of a source that needs no second file.
+/// The name of a source.
 struct SourceName;
 
 impl PartialSchema for SourceName {
     fn schema() -> RefOr<Schema> {
-        let sources = Source::ALL
-            .into_iter()
-            .filter(|source| *source != Source::Firebase);
-        one_of(sources.map(Source::as_str))
+        one_of(Source::ALL.map(Source::as_str))
     }
 }
 
@@ -91,19 +88,10 @@ struct ImportQuery {
 
 impl FromMembers for ImportQuery {
     fn from_members(members: &mut Members, _: &Config) -> Option<Self> {
-        let source = members.string("from").map(|name| name.parse());
-        let source = match source {
+        let source = match members.string("from").map(|name| name.parse::<Source>()) {
             None => None,
-            // Its hashes need parameters from a second file.
-            Some(Ok(Source::Firebase)) => {
-                let detail =
-                    "must be imported with `roster users import`, which takes --firebase-config as well";
-                members.fault("from", "not_allowed", detail);
-                None
-            }
             Some(Ok(source)) => Some(source),
             Some(Err(detail)) => {
-                let detail: String = detail;
                 members.fault("from", "not_allowed", detail);
                 None
             }
@@ -128,14 +116,15 @@ impl FromMembers for ImportQuery {
 /// Makes an account for every row whose address has none, with its password hash as it is: everybody signs in as before,
 /// and the hash becomes one of ours then. Rows whose address has an account change nothing, so the same file can be sent
 /// again. Bad rows are refused, and the rest goes on. The body is read as it arrives, up to `server.max_import_bytes`.
-/// Needs the role `admin`.
+/// Firebase's passwords need its project's hash parameters: `hash_config` as a member of the document before `users`,
+/// an object or the text that the console shows. Needs the role `admin`.
 #[utoipa::path(
     post,
     path = "/admin/import",
     tag = "administration",
     params(
         ("from" = inline(Option<SourceName>), Query, description = "What the rows are from. Without it `csv` for `text/csv`, \
-            and else `roster`", example = "roster"),
+            and else `roster`; `firebase` is a document with `hash_config` before `users`", example = "roster"),
         ("dry_run" = Option<bool>, Query, description = "Whether to write nothing, and only to say what would be done"),
     ),
     request_body(content(
@@ -222,6 +211,71 @@ pub struct OwnDataResponse<'a> {
     /// What was done to the account, and what the user has done to others or the server, the newest first. Who the others are
     /// isn't said.
     pub audit: Vec<EventResponse<'a>>,
+}
+
+impl<'a> OwnDataResponse<'a> {
+    /// What is held about the user with this id, put together now; `asking` is the session that asks, where one does.
+    ///
+    /// # Errors
+    /// Where stored metadata or details aren't JSON, which only a hand in the database can do.
+    pub fn of(
+        data: &'a OwnData,
+        id: UserId,
+        asking: Option<SessionId>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, ApiError> {
+        let OwnData {
+            user: account,
+            sessions,
+            mails,
+            codes,
+            events,
+        } = data;
+        Ok(Self {
+            exported_at: now,
+            user: OwnAccount {
+                id: account.id.map(UserId::get),
+                email: account.email.as_str(),
+                email_verified: account.email_verified,
+                pending_email: account.pending_email.as_ref().map(EmailAddress::as_str),
+                display_name: account.display_name.as_ref().map(DisplayName::as_str),
+                locale: account.locale.as_ref().map(Locale::to_string),
+                metadata: serde_json::from_str(account.metadata.as_json()).map_err(ApiError::internal)?,
+                roles: account.roles.iter().map(Role::as_str).collect(),
+                status: account.status.as_str(),
+                has_password: account.password_hash.is_some(),
+                password_changed_at: account.password_changed_at,
+                created_at: account.created_at,
+                updated_at: account.updated_at,
+                last_login_at: account.last_login_at,
+            },
+            sessions: sessions
+                .iter()
+                .map(|session| SessionResponse::of(session, asking))
+                .collect(),
+            mails: mails
+                .iter()
+                .map(|mail| OwnMail {
+                    kind: &mail.kind,
+                    to: &mail.recipient,
+                    created_at: mail.created_at,
+                })
+                .collect(),
+            codes: codes
+                .iter()
+                .map(|code| OwnCode {
+                    purpose: &code.purpose,
+                    email: &code.email,
+                    created_at: code.created_at,
+                    expires_at: code.expires_at,
+                })
+                .collect(),
+            audit: events
+                .iter()
+                .map(|event| EventResponse::for_one_of_them(event, id))
+                .collect::<Result<_, _>>()?,
+        })
+    }
 }
 
 /// A mail that hasn't been sent
@@ -311,55 +365,8 @@ async fn export_own_data(
     origin: RequestOrigin,
 ) -> Result<HttpResponse, ApiError> {
     let state = AppState::of(&request)?;
-    let OwnData {
-        user: account,
-        sessions,
-        mails,
-        codes,
-        events,
-    } = service::own_data(state, user.user.id, &origin.0).await?;
-    Ok(HttpResponse::Ok().json(OwnDataResponse {
-        exported_at: state.ambient.now(),
-        user: OwnAccount {
-            id: account.id.map(UserId::get),
-            email: account.email.as_str(),
-            email_verified: account.email_verified,
-            pending_email: account.pending_email.as_ref().map(EmailAddress::as_str),
-            display_name: account.display_name.as_ref().map(DisplayName::as_str),
-            locale: account.locale.as_ref().map(Locale::to_string),
-            metadata: serde_json::from_str(account.metadata.as_json()).map_err(ApiError::internal)?,
-            roles: account.roles.iter().map(Role::as_str).collect(),
-            status: account.status.as_str(),
-            has_password: account.password_hash.is_some(),
-            password_changed_at: account.password_changed_at,
-            created_at: account.created_at,
-            updated_at: account.updated_at,
-            last_login_at: account.last_login_at,
-        },
-        sessions: sessions
-            .iter()
-            .map(|session| SessionResponse::of(session, user.session_id))
-            .collect(),
-        mails: mails
-            .iter()
-            .map(|mail| OwnMail {
-                kind: &mail.kind,
-                to: &mail.recipient,
-                created_at: mail.created_at,
-            })
-            .collect(),
-        codes: codes
-            .iter()
-            .map(|code| OwnCode {
-                purpose: &code.purpose,
-                email: &code.email,
-                created_at: code.created_at,
-                expires_at: code.expires_at,
-            })
-            .collect(),
-        audit: events
-            .iter()
-            .map(|event| EventResponse::for_one_of_them(event, user.user.id))
-            .collect::<Result<_, _>>()?,
-    }))
+    let id = user.user.id;
+    let data = service::own_data(state, id, Actor::User(id), &origin.0).await?;
+    let now = state.ambient.now();
+    Ok(HttpResponse::Ok().json(OwnDataResponse::of(&data, id, Some(user.session_id), now)?))
 }

@@ -6,7 +6,8 @@ pub mod service;
 mod store;
 
 pub use model::{
-    Account, Changes, Credentials, NewUser, ProfileChanges, REGISTRATION, Registration, User, UserFilter,
+    Account, AccountChanges, AdminUser, Changes, Credentials, NewAccount, NewUser, ProfileChanges,
+    REGISTRATION, Registration, User, UserSearch, UserSort,
 };
 pub use service::{Repeats, hash_new, lock_own_account, still_may_administer};
 pub use store::{

@@ -121,6 +121,38 @@ pub async fn forgive_guess(connection: &impl ConnectionTrait, ids: &[Uuid]) -> R
     Ok(())
 }
 
+/// Writes a row and takes it away again, for a guess that was wrong. A commit with something to write waits for the disk, and
+/// one without doesn't: who could tell them apart by the clock would know which address a code was mailed to, and so who
+/// has an account.
+///
+/// # Errors
+/// The database's.
+pub async fn write_decoy(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<(), DbErr> {
+    let digest = id.as_bytes().repeat(2);
+    let row = ActiveModel {
+        id: Set(id),
+        purpose: Set(Purpose::VerifyEmail.as_str().to_owned()),
+        user_id: Set(None),
+        email: Set(id.to_string()),
+        token_digest: Set(digest.clone()),
+        typed_digest: Set(digest),
+        wrong_guesses: Set(MAX_WRONG),
+        registration: Set(None),
+        created_at: Set(now.fixed_offset()),
+        expires_at: Set(now.fixed_offset()),
+    };
+    Entity::insert(row).exec_without_returning(connection).await?;
+    Entity::delete_many()
+        .filter(Column::Id.eq(id))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
 /// Uses a code up. False where somebody else was faster, or it has been replaced or has expired: of many at once, one
 /// gets true.
 ///

@@ -2,24 +2,27 @@
 
 use std::collections::BTreeSet;
 use std::future::IntoFuture as _;
+use std::io::Cursor;
 use std::time::Duration;
 
-use entity::{audit_chain, audit_events, users};
-use roster::audit::service::{export, exported_head, remove_old, seal, seal_all, verify};
-use roster::audit::{Broken, Verdict};
-use roster::clock::Clock as _;
-use roster::domain::{Actor, Origin, UserStatus};
+use entity::{audit_chain, audit_events, mail_outbox, signing_keys, users};
+use roster::audit::service::{Export, VerifyError, export, remove_old, seal, seal_all, seal_waiting, verify};
+use roster::audit::{self, AuditEvent, Broken, Verdict};
+use roster::clock::{Clock as _, SystemRandom};
+use roster::domain::{Actor, AuditAction, MailId, Origin, SigningAlgorithm, UserStatus};
 use roster::error::ApiError;
+use roster::mail;
+use roster::security::{KeyRing, KeyState, NewSigningKey, Sealer, StoredSigningKey};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait as _, DbBackend, EntityTrait as _,
+    IntoActiveModel as _, QueryFilter as _, QueryOrder as _,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Persona, Stage, World};
+use crate::support::{Persona, Stage, World, token};
 
 /// The actions of a page, in its order.
 fn actions(page: &Value) -> Vec<&str> {
@@ -89,6 +92,58 @@ async fn exported(world: &World) -> Vec<String> {
         .await
         .unwrap();
     lines
+}
+
+/// What was printed, as a file.
+fn file(lines: &[String]) -> Export {
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    Export::open(Cursor::new(text)).unwrap()
+}
+
+/// What is said of the trail, held against an export that is right.
+async fn against(world: &World, lines: &[String]) -> Verdict {
+    verify(&world.state, Some(file(lines))).await.unwrap()
+}
+
+/// What is said of an export that isn't.
+async fn refused(world: &World, export: Export) -> String {
+    match verify(&world.state, Some(export)).await {
+        Err(VerifyError::Export(fault)) => fault.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The `kid` that an export is signed with.
+fn kid_of(lines: &[String]) -> String {
+    let head: Value = serde_json::from_str(&lines[0]).unwrap();
+    let header = jsonwebtoken::decode_header(head["signature"].as_str().unwrap()).unwrap();
+    header.kid.unwrap()
+}
+
+/// The first events of an export, under a head that somebody else has signed.
+fn shortened(lines: &[String], count: usize, ring: &KeyRing) -> Vec<String> {
+    let last: Value = serde_json::from_str(&lines[count]).unwrap();
+    let mut short = vec![headed(lines, last["number"].clone(), last["link"].clone(), ring)];
+    short.extend_from_slice(&lines[1..=count]);
+    short
+}
+
+/// The head of an export with another end, as somebody else has signed it.
+fn headed(lines: &[String], last: Value, link: Value, ring: &KeyRing) -> String {
+    let mut head: Value = serde_json::from_str(&lines[0]).unwrap();
+    head["last"] = last;
+    head["link"] = link;
+    let mut said = head.as_object().unwrap().clone();
+    for member in ["type", "version", "signature", "jwk"] {
+        said.remove(member).unwrap();
+    }
+    head["signature"] = ring.sign("audit-head+jwt", &said).unwrap().into();
+    head["jwk"] = serde_json::from_str(ring.current_jwk()).unwrap();
+    head.to_string()
+}
+
+fn details(event: &audit_events::Model) -> Value {
+    serde_json::from_str(&event.details).unwrap()
 }
 
 scenario! {
@@ -291,7 +346,7 @@ scenario! {
         sealed_trail(&world, 2).await;
         let mut forged = events(&world).await.remove(1);
         forged.id = Uuid::from_u128(forged.id.as_u128() + 1);
-        for number in [None, Some(4), Some(9)] {
+        for number in [None, Some(4), Some(9), Some(0), Some(-1)] {
             forged.number = number;
             audit_events::Entity::insert(forged.clone().into_active_model().reset_all())
                 .exec_without_returning(&world.db())
@@ -302,6 +357,35 @@ scenario! {
             audit_events::Entity::delete_by_id(forged.id).exec(&world.db()).await.unwrap();
             assert_intact(&world).await;
         }
+    }
+
+    async fn two_events_in_one_place_are_found_wherever_that_is(world: World) {
+        let made = (0..600).map(|_| {
+            let origin = Origin::default();
+            AuditEvent::success(&world.state.trail, AuditAction::KeysRotated, Actor::System, None, &origin)
+        });
+        audit::record_all(&world.db(), made.collect()).await.unwrap();
+        seal_all(&world.state).await.unwrap();
+        assert_eq!(assert_intact(&world).await.sealed, 600);
+        world.db().execute_unprepared("DROP INDEX audit_events_number_key").await.unwrap();
+        let all = events(&world).await;
+        // At the ends of what is read at a time, too.
+        for place in [1, 498, 499, 500, 501, 600] {
+            let mut forged = all[place - 1].clone();
+            forged.id = Uuid::from_u128(forged.id.as_u128() ^ 1);
+            forged.outcome = "failure".to_owned();
+            let id = forged.id;
+            audit_events::Entity::insert(forged.into_active_model().reset_all())
+                .exec_without_returning(&world.db())
+                .await
+                .unwrap();
+            match broken(&world).await {
+                Broken::Inserted { id: named } | Broken::Changed { id: named, .. } => assert_eq!(named, id),
+                other => panic!("{other:?}"),
+            }
+            audit_events::Entity::delete_by_id(id).exec(&world.db()).await.unwrap();
+        }
+        assert_eq!(assert_intact(&world).await.sealed, 600);
     }
 
     async fn a_changed_or_removed_head_is_named(world: World) {
@@ -328,6 +412,13 @@ scenario! {
         let all = events(&world).await;
         audit_events::Entity::delete_many().exec(&world.db()).await.unwrap();
         assert_eq!(broken(&world).await, Broken::Removed { number: 1 });
+        // Another row is no head.
+        audit_chain::Entity::update_many()
+            .col_expr(audit_chain::Column::Id, Expr::value(2_i16))
+            .exec(&world.db())
+            .await
+            .unwrap();
+        assert_eq!(broken(&world).await, Broken::Head);
         audit_chain::Entity::delete_many().exec(&world.db()).await.unwrap();
         assert_eq!(broken(&world).await, Broken::Head);
         // Events with their places, and nothing that says how far they go.
@@ -366,6 +457,18 @@ scenario! {
         assert_eq!((verdict.sealed, verdict.removed_by_age), (1, 6));
         // Whoever removes one more is found out, and so is who pretends that it was its age.
         let left = events(&world).await.remove(0);
+        // What is put to where the old events were is none of them.
+        let mut forged = left.clone();
+        forged.id = Uuid::from_u128(forged.id.as_u128() ^ 1);
+        for number in [3, 6] {
+            forged.number = Some(number);
+            audit_events::Entity::insert(forged.clone().into_active_model().reset_all())
+                .exec_without_returning(&world.db())
+                .await
+                .unwrap();
+            assert_eq!(broken(&world).await, Broken::Inserted { id: forged.id });
+            audit_events::Entity::delete_by_id(forged.id).exec(&world.db()).await.unwrap();
+        }
         audit_events::Entity::delete_by_id(left.id).exec(&world.db()).await.unwrap();
         assert_eq!(broken(&world).await, Broken::Removed { number: 7 });
         audit_chain::Entity::update_many()
@@ -420,15 +523,29 @@ scenario! {
         world.get("/users/me").bearer(signature).await.expect(401);
     }
 
+    async fn an_export_of_a_trail_with_a_gap_says_so(world: World) {
+        sealed_trail(&world, 3).await;
+        let event = events(&world).await.remove(1);
+        audit_events::Entity::delete_by_id(event.id).exec(&world.db()).await.unwrap();
+        let mut count = 0;
+        let line = |_: &str| {
+            count += 1;
+            Ok::<_, ApiError>(())
+        };
+        let fault = export(&world.state, Actor::Operator, &Origin::default(), line).await.unwrap_err();
+        assert!(matches!(fault, ApiError::Internal(_)), "{fault:?}");
+        // What is left was handed out: the head, and events 1, 3, 4 and 5.
+        assert_eq!(count, 5);
+    }
+
     async fn a_trail_that_was_put_back_does_not_hold_what_was_exported(world: World) {
         let ada = sealed_trail(&world, 3).await;
         let (old_events, old_head) =
             (events(&world).await, audit_chain::Entity::find_by_id(1_i16).one(&world.db()).await.unwrap().unwrap());
         world.sign_in(&ada).await;
         let lines = exported(&world).await;
-        let head = exported_head(&lines[0]).unwrap();
-        let verdict = verify(&world.state, Some(&head)).await.unwrap();
-        assert_eq!(verdict.broken, None);
+        let verdict = against(&world, &lines).await;
+        assert_eq!((verdict.broken, verdict.sealed, verdict.compared), (None, 6, 6));
 
         // An old copy of all of it, which is right in itself.
         audit_events::Entity::delete_many().exec(&world.db()).await.unwrap();
@@ -436,8 +553,7 @@ scenario! {
         audit_events::Entity::insert_many(rows).exec_without_returning(&world.db()).await.unwrap();
         old_head.into_active_model().reset_all().update(&world.db()).await.unwrap();
         assert_intact(&world).await;
-        let verdict = verify(&world.state, Some(&head)).await.unwrap();
-        assert_eq!(verdict.broken, Some(Broken::Forked { number: 6 }));
+        assert_eq!(against(&world, &lines).await.broken, Some(Broken::Forked { number: 5 }));
 
         // It grows on, and is another one from there.
         for _ in 0..3 {
@@ -445,7 +561,315 @@ scenario! {
         }
         seal_all(&world.state).await.unwrap();
         assert_intact(&world).await;
-        let verdict = verify(&world.state, Some(&head)).await.unwrap();
-        assert_eq!(verdict.broken, Some(Broken::Forked { number: 6 }));
+        let Some(Broken::Differs { number: 5, members }) = against(&world, &lines).await.broken else {
+            panic!("event 5 is another one");
+        };
+        assert!(members.contains(&"id") && members.contains(&"link"), "{members:?}");
+    }
+
+    async fn what_differs_from_an_export_is_named(world: World) {
+        sealed_trail(&world, 3).await;
+        let lines = exported(&world).await;
+        let event = events(&world).await.remove(2);
+        let original = event.clone().into_active_model().reset_all();
+        change(&world, event.clone(), |row| row.outcome = Set("unknown".to_owned())).await;
+        let named = Broken::Differs { number: 3, members: vec!["outcome"] };
+        assert_eq!(against(&world, &lines).await.broken, Some(named));
+        original.clone().update(&world.db()).await.unwrap();
+        change(&world, event, |row| {
+            row.occurred_at = Set(*row.occurred_at.as_ref() - chrono::TimeDelta::days(1));
+            row.ip = Set(None);
+            row.details = Set("{}".to_owned());
+            row.mac = Set(vec![1; 32]);
+        })
+        .await;
+        let Some(Broken::Differs { number: 3, members }) = against(&world, &lines).await.broken else {
+            panic!("event 3 was changed");
+        };
+        assert!(["occurred_at", "ip", "mac"].iter().all(|member| members.contains(member)), "{members:?}");
+        assert!(!members.contains(&"id") && !members.contains(&"link"), "{members:?}");
+        original.update(&world.db()).await.unwrap();
+        assert_eq!(against(&world, &lines).await.broken, None);
+    }
+
+    async fn an_export_that_was_changed_is_no_measure(world: World) {
+        sealed_trail(&world, 3).await;
+        let lines = exported(&world).await;
+        let mut changed = lines.clone();
+        changed[3] = changed[3].replace("\"outcome\":\"", "\"outcome\":\"un");
+        assert!(refused(&world, file(&changed)).await.contains("event 3 was changed in it"));
+        let mut shorter = lines.clone();
+        shorter.remove(2);
+        assert!(refused(&world, file(&shorter)).await.contains("event 2 is missing in it"));
+        assert!(refused(&world, file(&lines[..4])).await.contains("event 4 is missing in it"));
+        let mut longer = lines.clone();
+        longer.push(lines[5].clone());
+        assert!(refused(&world, file(&longer)).await.contains("goes on behind its last event"));
+        let mut garbage = lines.clone();
+        garbage[2].truncate(40);
+        assert!(refused(&world, file(&garbage)).await.contains("line 3 is no event"));
+        let mut head: Value = serde_json::from_str(&lines[0]).unwrap();
+        head["last"] = json!(4);
+        let said = refused(&world, file(&[&[head.to_string()][..], &lines[1..5]].concat())).await;
+        assert!(said.contains("its head isn't what was signed"), "{said}");
+        // Whoever has kept it knows which key it was, and which it wasn't.
+        let kid = kid_of(&lines);
+        let named = file(&lines).signed_by(Some(kid.clone()));
+        assert_eq!(verify(&world.state, Some(named)).await.unwrap().broken, None);
+        let said = refused(&world, file(&lines).signed_by(Some("another".to_owned()))).await;
+        assert!(said.contains("another key") && said.contains(&kid), "{said}");
+        assert!(Export::open(Cursor::new("{}\n")).is_err());
+        assert!(Export::open(Cursor::new("")).is_err());
+    }
+
+    async fn a_key_of_somebody_else_signs_no_export(world: World) {
+        sealed_trail(&world, 3).await;
+        let lines = exported(&world).await;
+        // Made without the secret, and put into the database by hand.
+        let sealer = Sealer::new(&[9; 32], "signing keys").unwrap();
+        let made = NewSigningKey::generate(SigningAlgorithm::Es256, &sealer, &SystemRandom).unwrap();
+        let now = world.clock.now();
+        let key = StoredSigningKey {
+            id: made.id.clone(),
+            algorithm: made.algorithm,
+            state: KeyState::Current,
+            public_jwk: made.public_jwk.clone(),
+            private_sealed: made.private_sealed.clone(),
+            created_at: now,
+            activated_at: Some(now),
+            superseded_at: None,
+        };
+        let ring = KeyRing::open(&[key], &sealer).unwrap();
+        let row = signing_keys::ActiveModel {
+            id: Set(made.id.clone()),
+            algorithm: Set(made.algorithm.as_str().to_owned()),
+            state: Set("previous".to_owned()),
+            public_jwk: Set(made.public_jwk),
+            private_sealed: Set(made.private_sealed),
+            created_at: Set(now.fixed_offset()),
+            activated_at: Set(Some(now.fixed_offset())),
+            superseded_at: Set(Some(now.fixed_offset())),
+        };
+        signing_keys::Entity::insert(row).exec_without_returning(&world.db()).await.unwrap();
+        let said = refused(&world, file(&shortened(&lines, 3, &ring))).await;
+        assert!(said.contains("doesn't know to be its own") && said.contains(&made.id), "{said}");
+        // Nor is the trail too short because somebody says so.
+        let more = headed(&lines, json!(99), json!("00"), &ring);
+        let said = refused(&world, file(&[&[more][..], &lines[1..]].concat())).await;
+        assert!(said.contains("event 6 is missing in it"), "{said}");
+        // The same head with our key is one of ours.
+        let ours = shortened(&lines, 3, &world.state.keys.ring());
+        let verdict = against(&world, &ours).await;
+        assert_eq!((verdict.broken, verdict.compared), (None, 3));
+    }
+
+    async fn an_export_is_verified_after_its_key_is_gone(stage: Stage) {
+        let world = World::with(&stage, |variables| {
+            variables.set("ROSTER__AUDIT__RETENTION_DAYS", "30");
+        })
+        .await;
+        sealed_trail(&world, 3).await;
+        let lines = exported(&world).await;
+        signing_keys::Entity::delete_many().exec(&world.db()).await.unwrap();
+        // The event of the export names the key, and was digested with the secret.
+        let verdict = against(&world, &lines).await;
+        assert_eq!((verdict.broken, verdict.compared), (None, 5));
+
+        // That goes because of its age, and the export with it, up to a cut that is signed.
+        world.clock.advance(Duration::from_hours(24 * 31));
+        world.register("ben").await;
+        seal_all(&world.state).await.unwrap();
+        assert_eq!(remove_old(&world.state).await.unwrap(), 5);
+        let said = refused(&world, file(&lines)).await;
+        assert!(said.contains("doesn't know to be its own"), "{said}");
+        let named = file(&lines).signed_by(Some(kid_of(&lines)));
+        let verdict = verify(&world.state, Some(named)).await.unwrap();
+        assert_eq!((verdict.broken, verdict.compared, verdict.removed_by_age), (None, 0, 5));
+        let mut changed = lines.clone();
+        changed[2] = changed[2].replace("\"outcome\":\"", "\"outcome\":\"un");
+        assert!(refused(&world, file(&changed)).await.contains("event 2 was changed in it"));
+    }
+
+    async fn how_long_events_wait_to_be_sealed_is_told(world: World) {
+        assert_eq!(assert_intact(&world).await.oldest_unsealed_at, None);
+        let ada = world.register("ada").await;
+        let first = world.clock.now();
+        world.clock.advance(Duration::from_mins(10));
+        world.sign_in(&ada).await;
+        let verdict = assert_intact(&world).await;
+        assert_eq!((verdict.unsealed, verdict.oldest_unsealed_at), (2, Some(first)));
+        // Without the state of a server, as at the end of a command.
+        assert_eq!(seal_waiting(&world.state.db, &world.state.trail).await.unwrap(), 2);
+        let verdict = assert_intact(&world).await;
+        assert_eq!((verdict.unsealed, verdict.oldest_unsealed_at), (0, None));
+    }
+
+    async fn an_event_of_a_clock_that_was_ahead_keeps_nothing(stage: Stage) {
+        let world = World::with(&stage, |variables| {
+            variables.set("ROSTER__AUDIT__RETENTION_DAYS", "30");
+        })
+        .await;
+        let day = Duration::from_hours(24);
+        world.register("ada").await;
+        seal_all(&world.state).await.unwrap();
+        world.clock.advance(400 * day);
+        world.register("ahead").await;
+        seal_all(&world.state).await.unwrap();
+        world.clock.turn_back(400 * day);
+        world.clock.advance(day);
+        world.register("behind").await;
+        seal_all(&world.state).await.unwrap();
+        world.clock.advance(29 * day + Duration::from_mins(1));
+        // The first one is old enough. The one from the future is as old as the one behind it, which isn't.
+        assert_eq!(remove_old(&world.state).await.unwrap(), 1);
+        world.clock.advance(day);
+        assert_eq!(remove_old(&world.state).await.unwrap(), 2);
+        assert_eq!(assert_intact(&world).await.removed_by_age, 3);
+
+        // With nothing behind it, it stays.
+        world.clock.advance(400 * day);
+        world.register("ahead-again").await;
+        seal_all(&world.state).await.unwrap();
+        world.clock.turn_back(400 * day);
+        assert_eq!(remove_old(&world.state).await.unwrap(), 0);
+        assert_eq!(assert_intact(&world).await.sealed, 1);
+    }
+
+    async fn what_was_dated_back_by_hand_is_not_let_go_of(stage: Stage) {
+        let world = World::with(&stage, |variables| {
+            variables.set("ROSTER__AUDIT__RETENTION_DAYS", "30");
+        })
+        .await;
+        sealed_trail(&world, 2).await;
+        let back = world.clock.now() - chrono::TimeDelta::days(40);
+        audit_events::Entity::update_many()
+            .col_expr(audit_events::Column::OccurredAt, Expr::value(back.fixed_offset()))
+            .exec(&world.db())
+            .await
+            .unwrap();
+        assert!(remove_old(&world.state).await.is_err());
+        assert_eq!(events(&world).await.len(), 3);
+        assert!(matches!(broken(&world).await, Broken::Changed { number: 1, .. }));
+    }
+
+    async fn a_time_that_only_looks_old_is_not_let_go_of(stage: Stage) {
+        let world = World::with(&stage, |variables| {
+            variables.set("ROSTER__AUDIT__RETENTION_DAYS", "30");
+        })
+        .await;
+        sealed_trail(&world, 2).await;
+        // The same time in a text that sorts before every other one. PostgreSQL has times, and no texts of them.
+        if world.db().get_database_backend() == DbBackend::Sqlite {
+            let sql = "UPDATE audit_events SET occurred_at = '+' || occurred_at";
+            world.db().execute_unprepared(sql).await.unwrap();
+        }
+        assert_eq!(remove_old(&world.state).await.unwrap(), 0);
+        assert_eq!(assert_intact(&world).await.sealed, 3);
+    }
+
+    async fn events_say_how_and_what_was_before(world: World) {
+        let admin = world.admin().await;
+        let token = world.sign_in(&admin).await;
+        let (ada, ben) = (world.register("ada").await, world.register("ben").await);
+        let path = format!("/admin/users/{}", ada.id);
+        let adas = world.sign_in(&ada).await;
+
+        let own = ada.confirming(json!({"email": "ada-2@example.test"}));
+        world.put("/users/me").bearer(&adas).json(&own).await.expect(200);
+        let event = world.only_audit("user.email_changed").await;
+        assert_eq!(details(&event), json!({"way": "at_once", "verified": false}));
+        let change = json!({"email": "ada-3@example.test", "email_verified": true, "roles": ["editor"]});
+        world.patch(&path).bearer(&token).json(&change).await.expect(200);
+        let changed = world.audit("user.email_changed").await;
+        let by_admin = changed.iter().find(|event| event.actor_id == Some(admin.id)).unwrap();
+        assert_eq!(details(by_admin), json!({"way": "administered", "verified": true}));
+
+        world.set_roles(&ada, &["author", "editor"]).await;
+        let hers: Vec<Value> = world
+            .audit("user.roles_changed")
+            .await
+            .iter()
+            .filter(|event| event.subject_id == Some(ada.id))
+            .map(details)
+            .collect();
+        assert_eq!(hers.len(), 2);
+        for told in [
+            json!({"roles": ["editor"], "roles_before": []}),
+            json!({"roles": ["author", "editor"], "roles_before": ["editor"]}),
+        ] {
+            assert!(hers.contains(&told), "{hers:?}");
+        }
+
+        world.delete(&path).bearer(&token).await.expect(204);
+        let event = world.only_audit("user.deleted").await;
+        let told = json!({"by": "admin", "roles": ["author", "editor"], "status": "active", "sessions": 1});
+        assert_eq!(details(&event), told);
+        let bens = world.sign_in(&ben).await;
+        world.sign_in(&ben).await;
+        world.delete("/users/me").bearer(&bens).await.expect(204);
+        let deleted = world.audit("user.deleted").await;
+        let event = deleted.iter().find(|event| event.subject_id == Some(ben.id)).unwrap();
+        assert_eq!(details(event), json!({"by": "self", "roles": [], "status": "active", "sessions": 2}));
+    }
+
+    async fn a_confirmed_change_of_address_says_so(stage: Stage) {
+        let world = World::with(&stage, |variables| {
+            variables.set("ROSTER__ACCOUNT__CONFIRM_NEW_EMAIL", "true");
+        })
+        .await;
+        let ada = world.register("ada").await;
+        let bearer = world.sign_in(&ada).await;
+        world.deliver().await;
+        let change = ada.confirming(json!({"email": "countess@example.test"}));
+        world.put("/users/me").bearer(&bearer).json(&change).await.expect(200);
+        let letters = world.deliver().await;
+        let asked = letters.iter().find(|letter| letter.to.as_str() == "countess@example.test").unwrap();
+        let body = json!({"token": token(asked)});
+        world.post("/users/me/email/confirm").json(&body).await.expect(200);
+        let event = world.only_audit("user.email_changed").await;
+        assert_eq!(details(&event), json!({"way": "confirmed", "verified": true}));
+    }
+
+    async fn what_an_operator_does_to_mails_is_an_event(world: World) {
+        world.register("ada").await;
+        world.register("ben").await;
+        // Nothing was given up: nothing is done.
+        assert_eq!(mail::service::retry(&world.state, None).await.unwrap(), 0);
+        assert_eq!(mail::service::purge(&world.state, None).await.unwrap(), 0);
+        assert!(world.audit("mail.retried").await.is_empty() && world.audit("mail.purged").await.is_empty());
+        mail_outbox::Entity::update_many()
+            .col_expr(mail_outbox::Column::State, Expr::value("dead"))
+            .exec(&world.db())
+            .await
+            .unwrap();
+        assert_eq!(mail::service::retry(&world.state, None).await.unwrap(), 2);
+        let event = world.only_audit("mail.retried").await;
+        assert_eq!((event.actor_kind.as_str(), event.subject_id), ("operator", None));
+        assert_eq!(details(&event), json!({"which": "given_up", "mails": 2}));
+        let id = mail_outbox::Entity::find().one(&world.db()).await.unwrap().unwrap().id;
+        assert_eq!(mail::service::purge(&world.state, Some(vec![MailId::new(id)])).await.unwrap(), 1);
+        let event = world.only_audit("mail.purged").await;
+        assert_eq!(details(&event), json!({"named": [id], "mails": 1}));
+        seal_all(&world.state).await.unwrap();
+        assert_intact(&world).await;
+    }
+
+    async fn a_mail_of_an_unknown_kind_holds_up_no_other(world: World) {
+        world.register("ada").await;
+        mail_outbox::Entity::update_many()
+            .col_expr(mail_outbox::Column::Kind, Expr::value("from_a_later_version"))
+            .exec(&world.db())
+            .await
+            .unwrap();
+        let ben = world.register("ben").await;
+        let letters = world.deliver().await;
+        assert_eq!(letters.len(), 1);
+        assert_eq!(letters[0].to.as_str(), ben.email);
+        let left = mail_outbox::Entity::find().all(&world.db()).await.unwrap();
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].state, "dead");
+        assert!(left[0].last_error.as_deref().unwrap().contains("unknown kind"), "{left:?}");
+        assert!(mail::service::list(&world.state, None, 10).await.unwrap().is_empty());
+        assert!(world.deliver().await.is_empty());
     }
 }

@@ -33,6 +33,7 @@ mod limits;
 mod login;
 mod mail;
 mod malformed_requests;
+mod overtaken_admins;
 mod overtaken_requests;
 mod own_data;
 mod parallel_requests;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use roster::audit::service::{seal_all, verify};
+use sea_orm::{ConnectionTrait as _, DbBackend};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, OTHER_PASSWORD, PASSWORD, Stage, World, token};
@@ -12,6 +13,42 @@ const LINES: &str = "application/x-ndjson";
 /// `PASSWORD`, as the bcrypt package of the Python Package Index hashes it:
 /// `bcrypt.hashpw(PASSWORD, bcrypt.gensalt(5))`.
 const BCRYPT: &str = "$2b$05$2Jokuqkns62loJysM0KLDecQuLloYy.h5VV1G0oCx9VHcvd7S.eVy";
+
+/// Firebase's own example of a user, with the parameters of its project as the console shows them.
+const FIREBASE: &str = include_str!("../exports/firebase.json");
+const FIREBASE_CONFIG: &str = include_str!("../exports/firebase-config.txt");
+/// The password of that example.
+const FIREBASE_PASSWORD: &str = "user1password";
+
+/// The users of the example, as the text of an array.
+fn firebase_users() -> String {
+    let export: Value = serde_json::from_str(FIREBASE).unwrap();
+    export["users"].to_string()
+}
+
+/// A statement that makes 12,000 accounts: a third without a password, half of them signed in once, and one of those long ago.
+fn many_with_hashes(world: &World) -> String {
+    let columns = "id, email, email_verified, metadata, status, revision, created_at, updated_at, password_hash, last_login_at";
+    let (id, numbers, time) = match world.db().get_database_backend() {
+        DbBackend::Postgres => (
+            "gen_random_uuid()",
+            "generate_series(1, 12000) AS n(n)",
+            "::timestamptz",
+        ),
+        _ => (
+            "randomblob(16)",
+            "(WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 12000) SELECT n FROM n) n",
+            "",
+        ),
+    };
+    let at = |year: u32| format!("'{year}-01-01T00:00:00+00:00'{time}");
+    let (made, old, usual) = (at(2001), at(2002), at(2003));
+    format!(
+        "INSERT INTO users ({columns}) SELECT {id}, 'many' || n || '@example.test', false, '{{}}', 'active', 1, {made}, {made}, \
+         CASE WHEN n % 3 = 0 THEN NULL ELSE '{BCRYPT}' END, \
+         CASE WHEN n = 11998 THEN {old} WHEN n % 2 = 0 THEN {usual} END FROM {numbers}"
+    )
+}
 
 async fn import(world: &World, token: &str, query: &str, media_type: &str, body: &str) -> Answer {
     world
@@ -64,7 +101,7 @@ scenario! {
         let given = world.audit("user.roles_changed").await;
         let given: Vec<_> = given.iter().filter(|event| json!(event.subject_id) == line["id"]).collect();
         assert_eq!(given.len(), 1, "{given:?}");
-        assert_eq!((given[0].details.as_str(), given[0].actor_id), (r#"{"roles":["editor"]}"#, imported.actor_id));
+        assert_eq!((given[0].details.as_str(), given[0].actor_id), (r#"{"roles":["editor"],"roles_before":[]}"#, imported.actor_id));
         world.log_in("ada@example.test", OTHER_PASSWORD).await.expect(401);
         world.log_in("ada@example.test", PASSWORD).await.expect(200);
     }
@@ -107,7 +144,7 @@ scenario! {
             .filter(|event| event.subject_id.is_some_and(|id| id.to_string() == twice))
             .map(|event| event.details.as_str())
             .collect();
-        assert_eq!(of_twice, [r#"{"roles":["author","editor"]}"#]);
+        assert_eq!(of_twice, [r#"{"roles":["author","editor"],"roles_before":[]}"#]);
         assert!(events.iter().all(|event| event.subject_id != Some(ben.id)));
         let again = import(&world, &token, "", LINES, &body).await.expect(200).json().clone();
         assert_eq!(sums(&again)[1], 0);
@@ -167,6 +204,24 @@ scenario! {
         assert_eq!(sums(&done), sums(&tried));
     }
 
+    async fn who_is_refused_in_a_dry_run_takes_nobodys_address(world: World) {
+        let token = admin(&world).await;
+        let (taken, free) = ("0190a5d0-3c5e-7b2f-8a41-0d6f2b7c9e13", "0190a5d0-3c5e-7b2f-8a41-0d6f2b7c9e14");
+        let seed = format!("{{\"email\": \"one@example.test\", \"id\": \"{taken}\"}}\n");
+        import(&world, &token, "", LINES, &seed).await.expect(200);
+        let mut body = format!("{{\"email\": \"two@example.test\", \"id\": \"{taken}\"}}\n");
+        // More than one statement takes: the database has refused the first row before it meets the last one.
+        for number in 0..600 {
+            writeln!(body, "{{\"email\": \"user-{number}@example.test\"}}").unwrap();
+        }
+        writeln!(body, "{{\"email\": \"two@example.test\", \"id\": \"{free}\"}}").unwrap();
+        for query in ["?dry_run=true", ""] {
+            let report = import(&world, &token, query, LINES, &body).await.expect(200).json().clone();
+            assert_eq!(sums(&report), [602, 601, 0, 1], "{query}");
+            assert_eq!((&report["refusals"][0]["line"], &report["refusals"][0]["member"]), (&json!(1), &json!("id")));
+        }
+    }
+
     async fn a_table_is_taken_by_its_type_or_by_name(world: World) {
         let token = admin(&world).await;
         let table = "email,display_name,roles\nada@example.test,\"Ada, Countess\",editor;author\n";
@@ -183,9 +238,56 @@ scenario! {
         assert_eq!(profile["roles"], json!([]), "nobody is an admin for having been one elsewhere");
     }
 
+    async fn who_comes_from_firebase_signs_in_as_before(world: World) {
+        let token = admin(&world).await;
+        let text = format!("{{\"hash_config\": {}, \"users\": {}}}", json!(FIREBASE_CONFIG), firebase_users());
+        for (query, is_written) in [("?from=firebase&dry_run=true", false), ("?from=firebase", true)] {
+            let report = import(&world, &token, query, "application/json", &text).await.expect(200).json().clone();
+            assert_eq!(sums(&report), [3, 2, 0, 1], "{report}");
+            assert_eq!(report["refusals"][0]["member"], "email");
+            assert_eq!(world.count_users_of("ada@example.org").await, u64::from(is_written));
+        }
+        world.log_in("ada@example.org", "user2password").await.expect(401);
+        let signed_in = world.log_in("ada@example.org", FIREBASE_PASSWORD).await.expect(200).json().clone();
+        let profile = world.profile(signed_in["access_token"].as_str().unwrap()).await;
+        assert_eq!(profile["display_name"], "Ada Lovelace");
+        assert_eq!(profile["roles"], json!([]));
+    }
+
+    async fn hash_parameters_of_firebase_come_before_its_users(world: World) {
+        let token = admin(&world).await;
+        let send = async |text: &str| import(&world, &token, "?from=firebase", "application/json", text).await;
+        // None: who has a password is refused, and told what is missing.
+        let report = send(FIREBASE).await.expect(200).json().clone();
+        assert_eq!(sums(&report), [3, 1, 0, 2]);
+        assert_eq!(report["refusals"][0]["member"], "passwordHash");
+        assert!(report["refusals"][0]["detail"].as_str().unwrap().contains("hash_config before users"), "{report}");
+        let users = firebase_users();
+        for (text, detail) in [
+            (
+                format!("{{\"users\": {users}, \"hash_config\": {}}}", json!(FIREBASE_CONFIG)),
+                "has its hash_config behind its users",
+            ),
+            (
+                format!("{{\"hash_config\": {}, \"users\": {users}}}", json!(FIREBASE_CONFIG.replace("rounds: 8", "rounds: 80"))),
+                "must have rounds between 1 and 8",
+            ),
+        ] {
+            let answer = send(&text).await.expect(422);
+            answer.problem("validation-failed");
+            assert!(answer.text().contains(detail), "{}", answer.text());
+            // The key is a secret, and no answer says it again.
+            assert!(!answer.text().contains("jxspr8Ki0RYycVU8"), "{}", answer.text());
+            assert_eq!(world.count_users_of("ada@example.org").await, 0);
+        }
+        let text = format!("{{\"hash_config\": {}, \"users\": {users}}}", json!(FIREBASE_CONFIG));
+        let report = send(&text).await.expect(200).json().clone();
+        assert_eq!(sums(&report), [3, 1, 1, 1]);
+    }
+
     async fn what_is_no_import_is_refused(world: World) {
         let token = admin(&world).await;
-        for query in ["?from=mysql", "?from=firebase", "?dry_run=yes", "?form=roster"] {
+        for query in ["?from=mysql", "?dry_run=yes", "?form=roster"] {
             import(&world, &token, query, LINES, "").await.expect(422).problem("validation-failed");
         }
         for media_type in ["text/plain", "application/x-ndjson; charset=utf-16", "multipart/form-data"] {
@@ -255,6 +357,12 @@ scenario! {
         })
         .await;
         let token = admin(&world).await;
+        let first = world.profile(&token).await["last_login_at"].clone();
+        assert!(first.is_string(), "{first}");
+        // Somebody with the same scheme signs in later than the admin.
+        world.clock.advance(Duration::from_secs(60));
+        let fay = world.register("fay").await;
+        world.sign_in(&fay).await;
         let (ada, ben, cyn) = (world.register("ada").await, world.register("ben").await, world.register("cyn").await);
         world.put_hash(&ada, Some(BCRYPT)).await;
         world.put_hash(&ben, None).await;
@@ -283,7 +391,7 @@ scenario! {
             rows,
             [
                 ("argon2id", "m=64,t=1,p=1", 1, 0),
-                ("bcrypt", "cost=4", 1, 0),
+                ("bcrypt", "cost=4", 2, 0),
                 ("bcrypt", "cost=5", 1, 1),
                 ("ssha", "", 1, 1),
                 ("unreadable", "", 1, 1),
@@ -292,6 +400,23 @@ scenario! {
         assert_eq!(ledger["items"][3]["retired_at"], "2031-06-01T00:00:00Z");
         assert_eq!(ledger["items"][1]["retired_at"], Value::Null);
         assert_eq!(ledger["items"][2]["oldest_login_at"], Value::Null);
+        assert_eq!(ledger["items"][1]["oldest_login_at"], first, "the first of two");
+        assert!(ledger["items"][0]["oldest_login_at"].is_string(), "{ledger}");
+    }
+
+    async fn more_accounts_than_are_read_at_a_time_are_each_counted_once(world: World) {
+        let token = admin(&world).await;
+        world.db().execute_unprepared(&many_with_hashes(&world)).await.unwrap();
+        let ledger = world.get("/admin/password-schemes").bearer(&token).await.expect(200).json().clone();
+        assert_eq!(ledger["without_password"], 4000);
+        let rows: Vec<Value> = ledger["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| json!([row["cost"], row["accounts"], row["never_signed_in"]]))
+            .collect();
+        assert_eq!(rows, [json!(["cost=4", 1, 0]), json!(["cost=5", 8000, 4000])]);
+        assert_eq!(ledger["items"][1]["oldest_login_at"], "2002-01-01T00:00:00Z");
     }
 
     async fn a_retired_scheme_opens_nothing_from_its_day_on(stage: Stage) {

@@ -169,7 +169,7 @@ async fn idle_clients_make_room_for_a_new_one_at_once() {
 }
 
 /// How many sockets a process has open.
-fn sockets(id: u32) -> usize {
+pub fn sockets(id: u32) -> usize {
     let files = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap();
     files
         .filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())

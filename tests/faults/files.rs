@@ -17,6 +17,9 @@ use crate::postgres::missing;
 use crate::support::{Client, Installation, PASSWORD, PATIENCE, column};
 
 const ADA: &str = "ada@example.com";
+/// What the contract gives an answer when the database can't: 3 s, and half a second for a busy machine to start a
+/// request and to hand over its answer.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(3_500);
 
 async fn register(client: &Client, email: &str) -> (u16, Value) {
     client
@@ -30,11 +33,7 @@ async fn assert_unavailable(client: &Client, email: &str) {
     let (status, body) = register(client, email).await;
     let problem = (503, &Value::from("/problems/database-unavailable"));
     assert_eq!((status, &body["type"]), problem, "{body}");
-    assert!(
-        started.elapsed() < Duration::from_secs(6),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < ANSWERED_WITHIN, "{:?}", started.elapsed());
 }
 
 /// Takes SQLite's write lock, as another process does.

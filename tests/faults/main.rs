@@ -24,13 +24,16 @@ mod postgres;
 mod support;
 
 mod clients;
+mod crowds;
 mod failover;
 mod files;
 mod links;
+mod locks;
 mod logs;
 mod lost_writes;
 mod memory;
 mod migrations;
+mod refused_writes;
 mod storms;
 
 use support::rounds;

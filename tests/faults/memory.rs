@@ -21,7 +21,7 @@ on_both_databases! {
 }
 
 /// A number of `/proc/PID/status`, in bytes.
-fn memory(server: &Server, name: &str) -> u64 {
+pub fn memory(server: &Server, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
     let line = status
         .lines()

@@ -180,21 +180,121 @@ async fn nothing_in_a_request_can_break_a_line_or_paint_the_terminal() {
             answered += usize::from(answer.starts_with("HTTP/1.1 404"));
         }
         let lines = server.stop().await;
-        let plain =
-            |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}');
-        for line in &lines {
-            assert!(line.chars().all(plain), "{line:?}");
-            let is_record =
-                serde_json::from_str::<Value>(line).is_ok() || line.starts_with("20") && line.contains("Z ");
-            assert!(is_record, "{line:?}");
-            assert!(!line.starts_with("2026-01-01T00:00:00Z"), "{line}");
-        }
+        assert_records(&lines);
         let access = lines
             .iter()
             .filter(|line| line.contains("status=404") || line.contains("\"status\":404"))
             .count();
         assert_eq!(access, answered, "{lines:#?}");
         assert!(answered > 0);
+    }
+}
+
+#[tokio::test]
+async fn a_line_is_short_however_long_its_request_is() {
+    let server = Installation::new().serve().await;
+    let mut raw = Raw::connect(server.address()).await;
+    let (method, path) = ("M".repeat(4_000), "p".repeat(4_000));
+    raw.send(format!(
+        "{method} /{path} HTTP/1.1\r\nHost: {}\r\n\r\n",
+        server.address()
+    ))
+    .await;
+    let (head, _) = raw.answer().await;
+    assert!(head.starts_with("HTTP/1.1 4"), "{head}");
+    let lines = server.stop().await;
+    let line = lines.iter().find(|line| line.contains(" request method=MMM"));
+    let line = line.expect("a line for the request");
+    assert!(line.contains("path=/ppp") && line.len() < 500, "{line}");
+}
+
+/// Each line is a record of ours, without anything that isn't to be seen.
+fn assert_records(lines: &[String]) {
+    let plain = |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}');
+    for line in lines {
+        assert!(line.chars().all(plain), "{line:?}");
+        let is_record =
+            serde_json::from_str::<Value>(line).is_ok() || line.starts_with("20") && line.contains("Z ");
+        assert!(is_record, "{line:?}");
+        assert!(!line.starts_with("2026-01-01T00:00:00Z"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn neither_addresses_nor_programs_of_clients_are_in_the_log_whatever_they_look_like() {
+    const PROGRAM: &str = "agent-mark/1.0";
+    for format in ["text", "json"] {
+        let server = Installation::new()
+            .with("ROSTER__LOG__FORMAT", format)
+            .serve()
+            .await;
+        let client = server.client();
+        client.register(EMAIL).await;
+        let login = client
+            .request(reqwest::Method::POST, "/login")
+            .header("user-agent", PROGRAM)
+            .json(&json!({ "email": EMAIL, "password": PASSWORD }));
+        let (status, body) = Client::answer(login).await;
+        assert_eq!(status, 200, "{body}");
+        let sessions = client
+            .request(reqwest::Method::GET, "/users/me/sessions")
+            .bearer_auth(body["access_token"].as_str().unwrap());
+        let (_, sessions) = Client::answer(sessions).await;
+        // It is read, and kept where its owner sees it.
+        assert_eq!(sessions["items"][0]["user_agent"], PROGRAM, "{sessions}");
+
+        let emails = [
+            EMAIL,
+            "private.person@",
+            "private.person\r\n2026-01-01T00:00:00Z ERROR forged@example.com",
+            "private.person\u{1b}[31m@example.com",
+            "private.person\0@example.com",
+            "private.person\u{2028}\u{202e}@example.com",
+            "\"private.person\\\"@example.com\",\"level\":\"ERROR\"",
+        ];
+        let programs: [&[u8]; 7] = [
+            PROGRAM.as_bytes(),
+            b"agent-mark \"quoted\\\" {\"level\":\"ERROR\"}",
+            b"agent-mark\t%0d%0aforged=1 status=500",
+            "agent-mark \u{2028}\u{202e}forged".as_bytes(),
+            b"agent-mark \xff\xfe",
+            // These two are no header at all.
+            b"agent-mark\x1b[31mforged",
+            b"agent-mark\rforged",
+        ];
+        let mut ids = Vec::new();
+        for (email, program) in emails.into_iter().zip(programs) {
+            for path in ["/users/", "/login"] {
+                let body = json!({ "email": email, "password": "wrong-lantern-88" }).to_string();
+                let head = format!(
+                    "POST {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: ",
+                    server.address()
+                );
+                let rest = format!(
+                    "\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    body.len()
+                );
+                let mut raw = Raw::connect(server.address()).await;
+                raw.send([head.as_bytes(), program, rest.as_bytes()].concat())
+                    .await;
+                let answer = raw.rest().await;
+                assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+                let id = answer
+                    .lines()
+                    .find_map(|line| line.strip_prefix("x-request-id: "));
+                ids.push(id.expect("an id").to_owned());
+            }
+        }
+        let lines = server.stop().await;
+        assert_records(&lines);
+        for id in ids {
+            let told = lines.iter().filter(|line| line.contains(&id)).count();
+            assert_eq!(told, 1, "{id}: {lines:#?}");
+        }
+        assert_private(&lines);
+        for line in &lines {
+            assert!(!line.contains("agent-mark") && !line.contains("forged"), "{line}");
+        }
     }
 }
 

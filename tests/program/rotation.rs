@@ -91,7 +91,9 @@ async fn a_server_follows(installation: Installation) {
         );
     }
 
-    installation.succeeds(&["keys", "retire", &key_id(&old)]).await;
+    installation
+        .succeeds(&["keys", "retire", &key_id(&old), "--yes"])
+        .await;
     until("a retired key's tokens are refused", async || {
         client.me(&old).await.0 == 401
     })

@@ -1,5 +1,6 @@
 //! Handing the trail out.
 
+use arc_swap::Guard;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -11,9 +12,13 @@ use super::{BATCH, seal_all};
 use crate::app::AppState;
 use crate::domain::{Actor, AuditAction, Origin, UserId};
 use crate::error::ApiError;
+use crate::security::KeyRing;
 
 /// The `typ` of the signed head.
-const TYPE: &str = "audit-head+jwt";
+pub(super) const TYPE: &str = "audit-head+jwt";
+/// The detail of the event of an export that names the key which has signed its head. The event is digested with a key
+/// that the database doesn't hold, so the trail vouches for the signing key after that is gone.
+pub(super) const SIGNED_BY: &str = "signed_by";
 
 /// The first line of an export.
 #[derive(Serialize)]
@@ -24,6 +29,9 @@ struct HeadLine<'a> {
     statement: &'a Statement<'a>,
     /// The same, signed with the key that signs access tokens (RFC 7515): who has the published keys can check it.
     signature: String,
+    /// The public half of that key (RFC 7517), which isn't published any more one day. Its thumbprint is the `kid` that
+    /// the signature names.
+    jwk: &'a RawValue,
 }
 
 /// What the head says.
@@ -66,7 +74,8 @@ struct EventLine<'a> {
 /// handed out is its last event. Gives how many events there were.
 ///
 /// # Errors
-/// [`ApiError::DatabaseUnavailable`], and whatever `line` fails with.
+/// [`ApiError::DatabaseUnavailable`], and whatever `line` fails with; [`ApiError::Internal`] where the row of the chain was
+/// changed by somebody else, or, after the last line, where an event of the chain is missing.
 pub async fn export<E>(
     state: &AppState,
     actor: Actor,
@@ -76,7 +85,10 @@ pub async fn export<E>(
 where
     E: From<ApiError>,
 {
-    let event = AuditEvent::success(&state.trail, AuditAction::AuditExported, actor, None, origin);
+    // One ring for all of it: the key that the event names is the one that signs.
+    let ring = Guard::into_inner(state.keys.ring());
+    let event = AuditEvent::success(&state.trail, AuditAction::AuditExported, actor, None, origin)
+        .with(SIGNED_BY, ring.current_id());
     state
         .db
         .write(move |writer| async move {
@@ -90,29 +102,38 @@ where
         .db
         .read(|reader| async move { store::head(&reader, false).await })
         .await?
+        // What a hand has written there isn't signed.
+        .filter(|(head, mac)| *mac == head.mac(&state.trail.key))
         .map(|(head, _)| head)
-        .ok_or_else(|| ApiError::internal("the audit chain has no row"))?;
-    line(&head_line(state, &head)?)?;
+        .ok_or_else(|| {
+            ApiError::internal("the row of audit_chain was changed or removed: see `roster audit verify`")
+        })?;
+    line(&head_line(state, &ring, &head)?)?;
     let mut reached = head.cut_number;
-    let mut count = 0;
+    let mut count = 0_u64;
     loop {
         let (after, up_to) = (reached, head.number);
         let events = state
             .db
             .read(move |reader| async move { store::sealed(&reader, after, up_to, BATCH).await })
             .await?;
-        let Some(last) = events.last() else {
-            return Ok(count);
-        };
+        let Some(last) = events.last() else { break };
         reached = last.number;
         count += events.len() as u64;
         for event in &events {
             line(&event_line(event)?)?;
         }
     }
+    // What there is has been handed out, but nothing can be held against it.
+    if i64::try_from(count) != Ok(head.number - head.cut_number) {
+        let fault = "the export is incomplete: events were removed meanwhile because of their age, or by somebody else; \
+                     export again, and see `roster audit verify`";
+        return Err(ApiError::internal(fault).into());
+    }
+    Ok(count)
 }
 
-fn head_line(state: &AppState, head: &Head) -> Result<String, ApiError> {
+fn head_line(state: &AppState, ring: &KeyRing, head: &Head) -> Result<String, ApiError> {
     let issuer = state.config.issuer();
     let statement = Statement {
         iss: &issuer,
@@ -123,16 +144,13 @@ fn head_line(state: &AppState, head: &Head) -> Result<String, ApiError> {
         sealed_at: head.sealed_at,
         exported_at: state.ambient.now(),
     };
-    let signature = state
-        .keys
-        .ring()
-        .sign(TYPE, &statement)
-        .map_err(ApiError::internal)?;
+    let signature = ring.sign(TYPE, &statement).map_err(ApiError::internal)?;
     let line = HeadLine {
         r#type: "head",
         version: 1,
         statement: &statement,
         signature,
+        jwk: serde_json::from_str(ring.current_jwk()).map_err(ApiError::internal)?,
     };
     serde_json::to_string(&line).map_err(ApiError::internal)
 }

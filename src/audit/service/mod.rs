@@ -6,6 +6,7 @@
 //! two sign-ins never wait for each other.
 
 mod export;
+mod exported;
 mod retention;
 mod seal;
 mod verify;
@@ -18,9 +19,10 @@ use crate::app::AppState;
 use crate::error::ApiError;
 
 pub use export::export;
+pub use exported::{Export, ExportFault};
 pub use retention::{keep_house, remove_old};
-pub use seal::{seal, seal_all};
-pub use verify::{ExportedHead, exported_head, verify};
+pub use seal::{seal, seal_all, seal_waiting};
+pub use verify::{VerifyError, verify};
 
 /// How many events are read or sealed at a time.
 const BATCH: u64 = 500;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
+use super::super::model::link;
 use super::super::store;
 use super::{BATCH, seal};
 use crate::app::AppState;
@@ -15,6 +16,9 @@ const SEAL_EVERY: Duration = Duration::from_secs(1);
 const ROUNDS: u32 = 600;
 /// How long this rests between two batches, so that writers of requests come in between.
 const REST: Duration = Duration::from_millis(50);
+/// How far ahead of now an event may be dated and still be believed: clocks of instances differ by less, and a clock that
+/// is set wrong is mostly wrong by more.
+const AHEAD: TimeDelta = TimeDelta::days(1);
 /// How many rounds pass after a fault: what is wrong is said once in a while, not every second.
 const AFTER_A_FAULT: u32 = 60;
 
@@ -52,55 +56,97 @@ async fn seal_in_turns(state: &AppState) -> Result<(), ApiError> {
 /// Removes sealed events that are older than `audit.retention_days`, from the beginning of the chain on. Where the chain
 /// begins afterwards is signed, so that a check can tell this from a removal by somebody else. Gives how many.
 ///
+/// An event that is dated more than a day after now was written by a clock that was wrong. It counts for as old as
+/// the next one behind it that isn't: otherwise it would keep all that follow for as long as the clock was ahead.
+///
 /// # Errors
-/// [`ApiError::DatabaseUnavailable`]; [`ApiError::Internal`] where the row of the chain was changed by somebody else.
+/// [`ApiError::DatabaseUnavailable`]; [`ApiError::Internal`] where the row of the chain or an old event was changed by
+/// somebody else, or is missing: it stays as it is, to be found.
 pub async fn remove_old(state: &AppState) -> Result<u64, ApiError> {
     let days = state.config.audit.retention_days;
     if days == 0 {
         return Ok(0);
     }
-    let Some(older_than) = state
-        .ambient
-        .now()
-        .checked_sub_signed(TimeDelta::days(i64::from(days)))
-    else {
+    let now = state.ambient.now();
+    let (Some(older_than), Some(ahead)) = (
+        now.checked_sub_signed(TimeDelta::days(i64::from(days))),
+        now.checked_add_signed(AHEAD),
+    ) else {
         return Ok(0);
     };
+    let last_old = state
+        .db
+        .read(move |reader| async move {
+            let Some((head, _)) = store::head(&reader, false).await? else {
+                return Ok(0);
+            };
+            store::last_old(&reader, head.cut_number, older_than, ahead).await
+        })
+        .await?;
+    if last_old == 0 {
+        return Ok(0);
+    }
+    let is_due = move |at: DateTime<Utc>| at < older_than || at > ahead;
     let mut total = 0;
     loop {
-        let key = state.trail.key.clone();
-        let removed = state
-            .db
-            .write(move |writer| async move {
-                let transaction = writer.begin().await?;
-                let Some((mut head, mac)) = store::head(&*transaction, true).await? else {
-                    return Ok(0);
-                };
-                if mac != head.mac(&key) {
-                    return Err(ApiError::internal(
-                        "the row of audit_chain was changed by somebody else",
-                    ));
-                }
-                let old = store::old_ones(&*transaction, head.cut_number, older_than, BATCH).await?;
-                let Some(last) = old.last() else { return Ok(0) };
-                // A gap stays where it is, to be found.
-                if last.number != head.cut_number + i64::try_from(old.len()).unwrap_or(i64::MAX) {
-                    return Err(ApiError::internal(
-                        "events are missing: see `roster audit verify`",
-                    ));
-                }
-                head.cut_number = last.number;
-                head.cut_link.clone_from(&last.link);
-                let removed = store::remove_up_to(&*transaction, last.number).await?;
-                store::move_head(&*transaction, &head, &head.mac(&key)).await?;
-                transaction.commit().await?;
-                Ok(removed)
-            })
-            .await?;
+        let removed = remove_some(state, last_old, is_due).await?;
         total += removed;
         if removed < BATCH {
             return Ok(total);
         }
         tokio::time::sleep(REST).await;
     }
+}
+
+/// Removes the first events of the chain that are due, at most a batch of them and none behind this number.
+async fn remove_some(
+    state: &AppState,
+    last_old: i64,
+    is_due: impl Fn(DateTime<Utc>) -> bool + Send + Sync + 'static,
+) -> Result<u64, ApiError> {
+    let key = state.trail.key.clone();
+    state
+        .db
+        .write(move |writer| async move {
+            let transaction = writer.begin().await?;
+            let Some((mut head, mac)) = store::head(&*transaction, true).await? else {
+                return Ok(0);
+            };
+            if mac != head.mac(&key) {
+                return Err(ApiError::internal(
+                    "the row of audit_chain was changed by somebody else",
+                ));
+            }
+            let last = last_old.min(head.number);
+            let begin = head.cut_number;
+            let old = store::sealed(&*transaction, begin, last, BATCH).await?;
+            for event in old {
+                // What was dated back by hand would go without a trace, under a cut that is signed; and a gap would.
+                let number = head.cut_number + 1;
+                let mac = event.entry.mac(&key);
+                let is_right = event.number == number
+                    && event.mac == mac
+                    && event.link == link(&key, &head.cut_link, number, &mac);
+                if !is_right {
+                    return Err(ApiError::internal(
+                        "old events were changed or are missing: see `roster audit verify`",
+                    ));
+                }
+                // The time that was digested. SQLite compares texts, and a hand can write the same time in a way that sorts
+                // before all others.
+                if !is_due(event.entry.occurred_at) {
+                    break;
+                }
+                head.cut_number = number;
+                head.cut_link = event.link;
+            }
+            if head.cut_number == begin {
+                return Ok(0);
+            }
+            let removed = store::remove_up_to(&*transaction, head.cut_number).await?;
+            store::move_head(&*transaction, &head, &head.mac(&key)).await?;
+            transaction.commit().await?;
+            Ok(removed)
+        })
+        .await
 }

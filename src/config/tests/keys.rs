@@ -1,8 +1,13 @@
 //! Every key: its default, good values, and bad ones.
 
+use std::collections::BTreeSet;
+
 use super::cases::{CASES, Case};
 use super::{World, setting};
+use crate::config::RetiredScheme;
 use crate::config::layer::variable;
+use crate::domain::PasswordHash;
+use crate::security::passwords::StoredScheme;
 
 #[test]
 fn every_key_has_its_case() {
@@ -128,5 +133,21 @@ fn a_scheme_that_new_passwords_get_is_not_given_up() {
         world(algorithm, "argon2id=2031-05-07").refuses(&[
             "password.retire_before (ROSTER__PASSWORD__RETIRE_BEFORE): argon2id is what new passwords over 72 bytes",
         ]);
+    }
+}
+
+#[test]
+fn every_scheme_that_a_hash_can_have_can_be_given_up() {
+    let hashes = include_str!("../../security/passwords/tests/vectors/foreign.txt");
+    let schemes: BTreeSet<String> = hashes
+        .lines()
+        .filter_map(|line| line.split('\t').nth(2))
+        .filter_map(|hash| StoredScheme::of(&PasswordHash::from_stored(hash.to_owned())).ok())
+        .filter_map(|scheme| scheme.to_string().split(' ').next().map(str::to_owned))
+        .collect();
+    assert!(schemes.len() >= 10, "{schemes:?}");
+    for scheme in schemes {
+        let retired: Result<RetiredScheme, _> = format!("{scheme}=2031-05-07").parse();
+        assert!(retired.is_ok(), "{retired:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! An attempt to show that one knows a password: counted before anybody looks at it, and settled afterwards.
+//! An attempt to show that one knows a password or a code: counted before anybody looks at it, and settled afterwards.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ pub(super) async fn begin(
 }
 
 impl Attempt {
-    /// The password was right, in the transaction that says so: nothing is held against the account any more, and the
+    /// It was right, in the transaction that says so: nothing is held against the account any more, and the
     /// attempt was none that the client's address has to answer for. Others of that address stay counted.
     ///
     /// Last in its transaction, and in the order of the counters, as everywhere: so nobody waits for each other.
@@ -134,7 +134,7 @@ impl Attempt {
         Ok(())
     }
 
-    /// Nothing is known of the password: the attempt is none.
+    /// Nothing is known of the password or the code: the attempt is none.
     ///
     /// # Errors
     /// [`ApiError::DatabaseUnavailable`]; it stays counted then.
@@ -161,7 +161,7 @@ impl Attempt {
         !self.counted.is_empty() || !self.also.is_empty()
     }
 
-    /// How the client stands, once it is known whether the password was right.
+    /// How the client stands, once it is known whether it was right.
     #[must_use]
     pub fn standing(&self, is_right: bool) -> Option<Standing> {
         let counters: Vec<Counter> = self.counted.iter().map(|(counter, _)| *counter).collect();

@@ -4,7 +4,6 @@ mod attempt;
 mod housekeeping;
 mod in_flight;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,6 +81,16 @@ pub async fn check_in_session(
         .into_iter()
         .chain(of_address(state, LimitKind::Address, origin));
     attempt::begin(state, own.into_iter().collect(), also.collect()).await
+}
+
+/// Somebody tries a code that can be guessed. Limited for the client's address, together with wrong passwords: whoever
+/// guesses has one number of guesses, whatever at. How many a code survives is the code's own matter.
+///
+/// # Errors
+/// As [`check_sign_in`].
+pub async fn check_code(state: &AppState, origin: &Origin) -> Result<Attempt, Refused> {
+    let counters = of_address(state, LimitKind::Address, origin).into_iter();
+    attempt::begin(state, counters.collect(), Vec::new()).await
 }
 
 /// Somebody does something that everybody may do so often, whatever comes of it.
@@ -240,16 +249,7 @@ fn of_account(state: &AppState, email: &str) -> Option<Counter> {
 }
 
 fn of_address(state: &AppState, kind: LimitKind, origin: &Origin) -> Option<Counter> {
-    counter(state, kind, network(origin.ip).as_ref())
-}
-
-/// Who has one IPv6 address has a /64 of them (RFC 6177 §2), so that counts as one. No address at all is one client.
-fn network(address: Option<IpAddr>) -> Vec<u8> {
-    match address.map(|address| address.to_canonical()) {
-        None => Vec::new(),
-        Some(IpAddr::V4(address)) => address.octets().to_vec(),
-        Some(IpAddr::V6(address)) => address.octets().into_iter().take(8).collect(),
-    }
+    counter(state, kind, origin.network().as_bytes())
 }
 
 /// None where this isn't limited.
@@ -274,19 +274,4 @@ fn rule(config: &LimitsConfig, kind: LimitKind) -> Option<Rule> {
         refill: i64::from(refill_seconds) * 1000,
         longest_wait: grows.then(|| i64::from(config.account_longest_wait_seconds) * 1000),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_client_is_an_ipv4_address_or_an_ipv6_network() {
-        let of = |text: &str| network(Some(text.parse().unwrap()));
-        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff:ffff:ffff:ffff"));
-        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
-        assert_ne!(network(None), of("::"));
-    }
 }

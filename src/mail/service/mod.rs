@@ -15,8 +15,9 @@ use url::Url;
 use super::model::{MailKind, NewMail, QueuedMail};
 use super::store;
 use crate::app::AppState;
+use crate::audit::{self, AuditEvent};
 use crate::config::{Config, MailLinks, SecretKey, TOKEN};
-use crate::domain::{MailId, UserId};
+use crate::domain::{Actor, AuditAction, MailId, Origin, UserId};
 use crate::error::ApiError;
 use crate::mailer::{FileMailer, Mailer, SmtpMailer, SmtpSettings};
 use crate::security::MailKeys;
@@ -24,6 +25,8 @@ use crate::security::MailKeys;
 pub use delivery::{deliver, deliver_due};
 pub use templates::{Contents, Rendered, Templates};
 
+/// How many ids an event names at most; how many mails there were, it says in any case.
+const MAX_NAMED: usize = 100;
 /// Where mails go in development.
 const FOLDER: &str = "data/mail";
 
@@ -157,35 +160,60 @@ pub async fn list(state: &AppState, is_dead: Option<bool>, limit: u64) -> Result
         .await
 }
 
-/// Has mails tried again at once: those with these ids, or all dead ones. Gives how many.
+/// Has mails tried again at once: those with these ids, or all dead ones. Gives how many. An operator's doing, with one
+/// event where there were any.
 ///
 /// # Errors
 /// [`ApiError::DatabaseUnavailable`].
 pub async fn retry(state: &AppState, ids: Option<Vec<MailId>>) -> Result<u64, ApiError> {
     let now = state.ambient.now();
+    let event = by_operator(state, AuditAction::MailsRetried, ids.as_deref());
     state
         .db
         .write(move |writer| async move {
             let transaction = writer.begin().await?;
             let count = store::retry(&*transaction, ids.as_deref(), now).await?;
+            if count > 0 {
+                audit::record(&*transaction, event.with("mails", count)).await?;
+            }
             transaction.commit().await?;
             Ok(count)
         })
         .await
 }
 
-/// Removes mails unsent: those with these ids, or all dead ones. Gives how many.
+/// Removes mails unsent: those with these ids, or all dead ones. Gives how many. An operator's doing, with one event where
+/// there were any.
 ///
 /// # Errors
 /// [`ApiError::DatabaseUnavailable`].
 pub async fn purge(state: &AppState, ids: Option<Vec<MailId>>) -> Result<u64, ApiError> {
+    let event = by_operator(state, AuditAction::MailsPurged, ids.as_deref());
     state
         .db
         .write(move |writer| async move {
             let transaction = writer.begin().await?;
             let count = store::purge(&*transaction, ids.as_deref()).await?;
+            if count > 0 {
+                audit::record(&*transaction, event.with("mails", count)).await?;
+            }
             transaction.commit().await?;
             Ok(count)
         })
         .await
+}
+
+/// What an operator has done to mails: those that were named, by their ids and without their addresses, or all that were
+/// given up.
+fn by_operator(state: &AppState, action: AuditAction, ids: Option<&[MailId]>) -> AuditEvent {
+    let origin = Origin::default();
+    let event = AuditEvent::success(&state.trail, action, Actor::Operator, None, &origin);
+    match ids {
+        Some(ids) => {
+            let ids = ids.iter().take(MAX_NAMED);
+            let named: Vec<String> = ids.map(|id| id.get().to_string()).collect();
+            event.with("named", named)
+        }
+        None => event.with("which", "given_up"),
+    }
 }

@@ -35,6 +35,38 @@ impl JobKind {
     }
 }
 
+/// How many jobs there are of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobCounts {
+    create: u32,
+    check_bcrypt: u32,
+    check_argon2: u32,
+    check_foreign: u32,
+}
+
+impl JobCounts {
+    /// One more.
+    pub fn add(&mut self, kind: JobKind) {
+        let count = self.of(kind);
+        *count = count.saturating_add(1);
+    }
+
+    /// One less.
+    pub fn remove(&mut self, kind: JobKind) {
+        let count = self.of(kind);
+        *count = count.saturating_sub(1);
+    }
+
+    fn of(&mut self, kind: JobKind) -> &mut u32 {
+        match kind {
+            JobKind::Create => &mut self.create,
+            JobKind::CheckBcrypt => &mut self.check_bcrypt,
+            JobKind::CheckArgon2 => &mut self.check_argon2,
+            JobKind::CheckForeign => &mut self.check_foreign,
+        }
+    }
+}
+
 /// The average cost of each kind of job: the time that one thread takes for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobCosts {
@@ -86,6 +118,21 @@ impl JobCosts {
             JobKind::CheckArgon2 => self.check_argon2,
             JobKind::CheckForeign => self.check_foreign,
         }
+    }
+
+    /// The cost of so many jobs, one after the other.
+    #[must_use]
+    pub fn of_all(&self, counts: &JobCounts) -> Duration {
+        [
+            (self.create, counts.create),
+            (self.check_bcrypt, counts.check_bcrypt),
+            (self.check_argon2, counts.check_argon2),
+            (self.check_foreign, counts.check_foreign),
+        ]
+        .into_iter()
+        .fold(Duration::ZERO, |sum, (cost, count)| {
+            sum.saturating_add(cost.saturating_mul(count))
+        })
     }
 
     /// Moves the average of a kind towards a measurement.

@@ -11,6 +11,7 @@ mod estimate;
 mod foreign;
 mod job_costs;
 mod pool;
+mod queue;
 mod scheme;
 mod stand_in;
 mod stored;
@@ -27,7 +28,7 @@ use std::time::{Duration, Instant};
 
 pub use self::breached::{BreachedFileFault, BreachedPasswords};
 pub use self::check::Verified;
-pub use self::job_costs::{JobCosts, JobKind};
+pub use self::job_costs::{JobCosts, JobCounts, JobKind};
 pub use self::pool::{HashingError, HashingPool, HashingPoolSettings, MonotonicClock};
 pub use self::scheme::{Algorithm, BCRYPT_MAX_BYTES, HashFault, HashSettings, SALT_BYTES, Scheme, verify};
 pub use self::stored::{
@@ -38,7 +39,7 @@ pub use self::stored::{
 pub use self::strength::{PasswordContext, PasswordPolicy, Weakness, WeaknessKind};
 pub use self::work_memory::{OutOfMemory, WorkMemory};
 use crate::clock::Random;
-use crate::domain::{Password, PasswordAttempt, PasswordHash};
+use crate::domain::{ClientNetwork, Password, PasswordAttempt, PasswordHash};
 
 /// What passwords are held to and hashed with, and how much of the machine that may take.
 #[derive(Clone, Debug)]
@@ -94,7 +95,16 @@ impl Passwords {
         })
     }
 
-    /// Judges a chosen password and hashes it if it is good enough, in one job.
+    /// Whether work for this client would be let in at this moment. Whoever writes something before a password is looked at
+    /// asks first, so that being refused costs nothing; the work itself may still be refused.
+    ///
+    /// # Errors
+    /// [`HashingError::Overloaded`].
+    pub fn has_room(&self, client: ClientNetwork) -> Result<(), HashingError> {
+        self.pool.has_room(client)
+    }
+
+    /// Judges a chosen password and hashes it if it is good enough, in one job, for this client.
     ///
     /// # Errors
     /// The inner result is the verdict; a [`HashingError`] means that there is none.
@@ -102,6 +112,7 @@ impl Passwords {
         &self,
         password: Password,
         context: PasswordContext,
+        client: ClientNetwork,
     ) -> Result<Result<PasswordHash, Vec<Weakness>>, HashingError> {
         let (settings, policy, random) = (self.hashing, Arc::clone(&self.policy), Arc::clone(&self.random));
         let job = move |memory: &mut WorkMemory| {
@@ -111,10 +122,10 @@ impl Passwords {
             let hash = settings.hash(password.expose(), salt(&*random), memory);
             hash.map(Ok).map_err(failed)
         };
-        self.pool.run(JobKind::Create, job).await?
+        self.pool.run(client, JobKind::Create, job).await?
     }
 
-    /// Compares what somebody typed with what is stored for the address; `None` where nothing is.
+    /// Compares what this client has sent with what is stored for the address; `None` where nothing is.
     ///
     /// A refusal takes the same time whatever is stored, `None` included: see the `check` module.
     ///
@@ -124,6 +135,7 @@ impl Passwords {
         &self,
         attempt: PasswordAttempt,
         stored: Option<PasswordHash>,
+        client: ClientNetwork,
     ) -> Result<Verified, HashingError> {
         // By the attempt and not by the stored hash: what is admitted must not depend on that.
         let kind = JobKind::check(self.hashing.scheme_for(attempt.expose().len()));
@@ -131,7 +143,7 @@ impl Passwords {
         let job = move |memory: &mut WorkMemory| {
             check::check(&settings, stored.as_ref(), &attempt, || salt(&*random), memory)
         };
-        self.pool.run(kind, job).await?.map_err(failed)
+        self.pool.run(client, kind, job).await?.map_err(failed)
     }
 
     /// Whether a chosen password is the one that is stored: for "the new one must differ". An unreadable hash is
@@ -139,7 +151,12 @@ impl Passwords {
     ///
     /// # Errors
     /// A [`HashingError`]: nothing is known.
-    pub async fn matches(&self, password: Password, stored: PasswordHash) -> Result<bool, HashingError> {
+    pub async fn matches(
+        &self,
+        password: Password,
+        stored: PasswordHash,
+        client: ClientNetwork,
+    ) -> Result<bool, HashingError> {
         let attempt = PasswordAttempt::from(&password);
         let kind = match StoredScheme::of(&stored) {
             Ok(StoredScheme::Bcrypt { .. } | StoredScheme::BcryptSha256 { .. }) => JobKind::CheckBcrypt,
@@ -154,7 +171,7 @@ impl Passwords {
             Err(_) => return Ok(false),
         };
         let job = move |memory: &mut WorkMemory| verify(&stored, &attempt, memory);
-        self.pool.run(kind, job).await?.map_err(failed)
+        self.pool.run(client, kind, job).await?.map_err(failed)
     }
 }
 

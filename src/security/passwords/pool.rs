@@ -1,4 +1,4 @@
-//! The threads that hash, and the bounded queue in front of them.
+//! The threads that hash. In front of them is a bounded queue that shares them out among clients: see `queue`.
 //!
 //! A password hash takes a whole core for up to a third of a second. Left to the runtime's blocking pool, a few
 //! hundred logins take every core and gigabytes of argon2 memory, and everybody waits for everybody. So a fixed number
@@ -9,7 +9,6 @@
 //! sixty-four impatient clients would be sixty-four hashes at once.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,7 +19,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::job_costs::{JobCosts, JobKind};
+use super::queue::{Bounds, Job, Next, Queue, Task};
 use super::work_memory::WorkMemory;
+use crate::domain::ClientNetwork;
 
 /// How much nicer the hashing threads are than the thread that started them (nice(2), 0 to 19).
 #[cfg(target_os = "linux")]
@@ -60,7 +61,7 @@ pub struct HashingPool {
 impl fmt::Debug for HashingPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let queue = self.handle.shared.lock();
-        let (running, queued) = (queue.running.len(), queue.jobs.len());
+        let (running, queued) = (queue.running(), queue.queued());
         write!(f, "HashingPool({running} running, {queued} queued)")
     }
 }
@@ -72,11 +73,7 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let abandoned = {
-            let mut queue = self.shared.lock();
-            queue.closed = true;
-            std::mem::take(&mut queue.jobs)
-        };
+        let abandoned = self.shared.lock().close();
         self.shared.wake.notify_all();
         // Outside of the lock: a job may own anything.
         drop(abandoned);
@@ -86,24 +83,7 @@ impl Drop for Handle {
 struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
-    threads: usize,
-    max_wait: Duration,
-    max_queued: usize,
     now: MonotonicClock,
-}
-
-struct Queue {
-    jobs: VecDeque<Job>,
-    running: Vec<JobKind>,
-    costs: JobCosts,
-    closed: bool,
-}
-
-struct Job {
-    kind: JobKind,
-    /// After this it is too late to start; `None` for a job that found a free thread, which only has to wake up.
-    deadline: Option<Instant>,
-    task: Box<dyn Task>,
 }
 
 impl HashingPool {
@@ -113,17 +93,14 @@ impl HashingPool {
     /// What the system said if it gave no thread; those already started end.
     pub fn start(settings: HashingPoolSettings, now: MonotonicClock) -> io::Result<Self> {
         let threads = settings.threads.max(1);
-        let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue {
-                jobs: VecDeque::new(),
-                running: Vec::new(),
-                costs: settings.first_costs,
-                closed: false,
-            }),
-            wake: Condvar::new(),
+        let bounds = Bounds {
             threads,
             max_wait: settings.max_wait,
             max_queued: settings.max_queued,
+        };
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue::new(bounds, settings.first_costs)),
+            wake: Condvar::new(),
             now,
         });
         let handle = Handle {
@@ -144,22 +121,25 @@ impl HashingPool {
         })
     }
 
-    /// Runs a job on a hashing thread and waits for what it returns.
+    /// Runs a job on a hashing thread and waits for what it returns. Clients are served in turn, and each one's jobs in
+    /// order.
     ///
     /// Whether it is taken is decided when the future is first polled. Dropping the future skips a job that hasn't
     /// started, and changes nothing for one that has.
     ///
     /// # Errors
     /// [`HashingError::Overloaded`] at once where everything queued and running would, by its measured average, take
-    /// longer than the longest wait, and later where that average was wrong and the wait is over before a thread is
-    /// free. [`HashingError::Failed`] if the job panicked.
-    pub async fn run<R, F>(&self, kind: JobKind, job: F) -> Result<R, HashingError>
+    /// longer than the longest wait, and no other client has more here than this one; later where somebody with less has
+    /// come, where that average was wrong, or where others' turns came first, and the wait is over before a thread is free.
+    /// [`HashingError::Failed`] if the job panicked.
+    pub async fn run<R, F>(&self, client: ClientNetwork, kind: JobKind, job: F) -> Result<R, HashingError>
     where
         R: Send + 'static,
         F: FnOnce(&mut WorkMemory) -> R + Send + 'static,
     {
         let (answer, outcome) = oneshot::channel();
         self.handle.shared.admit(
+            client,
             kind,
             Box::new(Pending {
                 job: Some(job),
@@ -170,6 +150,24 @@ impl HashingPool {
         // A closed channel: the pool ended before the job began.
         outcome.await.unwrap_or_else(|_| Err(HashingError::Failed))
     }
+
+    /// Whether a job of this client would be let in at this moment: a look before work that would be in vain. Nothing is
+    /// held for it, and [`Self::run`] decides.
+    ///
+    /// # Errors
+    /// [`HashingError::Overloaded`], as [`Self::run`] would say at once.
+    pub fn has_room(&self, client: ClientNetwork) -> Result<(), HashingError> {
+        let (refusal, abandoned) = self.handle.shared.lock().refusal(client);
+        // Outside of the lock: a job may own anything.
+        drop(abandoned);
+        refusal.map_or(Ok(()), Err)
+    }
+
+    /// How many clients the queue knows of.
+    #[cfg(test)]
+    pub(super) fn shares(&self) -> usize {
+        self.handle.shared.lock().shares()
+    }
 }
 
 impl Shared {
@@ -178,31 +176,30 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn admit(&self, kind: JobKind, task: Box<dyn Task>) -> Result<(), HashingError> {
+    fn admit(&self, client: ClientNetwork, kind: JobKind, task: Box<dyn Task>) -> Result<(), HashingError> {
         let now = (self.now)();
         let mut queue = self.lock();
-        let mut deadline = None;
-        let mut gone = VecDeque::new();
-        if !queue.has_free_thread(self.threads) {
-            if queue.is_full(self) {
-                // Jobs whose caller went away take no time: they don't count against those who stayed.
-                let (abandoned, kept) = queue.jobs.drain(..).partition(|job| job.task.is_abandoned());
-                queue.jobs = kept;
-                gone = abandoned;
+        let room = queue.make_room(client, now);
+        let refusal = match room.place {
+            Ok(place) => {
+                queue.push(Job {
+                    client,
+                    kind,
+                    place,
+                    task,
+                });
+                None
             }
-            if !queue.has_free_thread(self.threads) {
-                if queue.is_full(self) {
-                    let error = queue.overloaded(self.threads);
-                    drop(queue);
-                    drop(gone);
-                    return Err(error);
-                }
-                deadline = now.checked_add(self.max_wait);
-            }
-        }
-        queue.jobs.push_back(Job { kind, deadline, task });
+            Err(error) => Some(error),
+        };
         drop(queue);
-        drop(gone);
+        drop(room.abandoned);
+        for (job, error) in room.ousted {
+            job.task.refuse(error);
+        }
+        if let Some(error) = refusal {
+            return Err(error);
+        }
         self.wake.notify_one();
         Ok(())
     }
@@ -218,7 +215,8 @@ impl Shared {
                     let finished = job.task.run(memory);
                     memory.settle();
                     let took = (self.now)().saturating_duration_since(started);
-                    self.finished(job.kind, finished.then_some(took));
+                    self.lock()
+                        .finished(job.client, job.kind, finished.then_some(took));
                     // Last: whoever gets the answer may count on a free thread.
                     job.task.deliver();
                 }
@@ -229,88 +227,14 @@ impl Shared {
     /// Waits for a job; `None` when the pool is closed. What it returns is looked at, and dropped, outside the lock.
     fn next(&self) -> Option<Next> {
         let mut queue = self.lock();
-        loop {
-            if queue.closed {
-                return None;
+        while !queue.is_closed() {
+            if let Some(next) = queue.next(&*self.now) {
+                return Some(next);
             }
-            let Some(job) = queue.jobs.pop_front() else {
-                queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            if job.task.is_abandoned() {
-                return Some(Next::Skip(job));
-            }
-            if job.deadline.is_some_and(|deadline| (self.now)() > deadline) {
-                let error = queue.overloaded(self.threads);
-                return Some(Next::Refuse(job, error));
-            }
-            queue.running.push(job.kind);
-            return Some(Next::Run(job));
+            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
+        None
     }
-
-    /// Counts a thread as free again, and learns from what its job took.
-    fn finished(&self, kind: JobKind, took: Option<Duration>) {
-        let mut queue = self.lock();
-        if let Some(place) = queue.running.iter().position(|running| *running == kind) {
-            queue.running.swap_remove(place);
-        }
-        if let Some(took) = took {
-            queue.costs.learn(kind, took);
-        }
-    }
-}
-
-impl Queue {
-    fn has_free_thread(&self, threads: usize) -> bool {
-        self.running.len().saturating_add(self.jobs.len()) < threads
-    }
-
-    /// Whether one more would have to wait too long, given that no thread is free.
-    fn is_full(&self, shared: &Shared) -> bool {
-        shared.max_wait.is_zero()
-            || self.jobs.len() >= shared.max_queued
-            || self.backlog(shared.threads) > shared.max_wait
-    }
-
-    /// How long the threads need for everything queued and running, the running counted in full.
-    fn backlog(&self, threads: usize) -> Duration {
-        let queued = self.jobs.iter().map(|job| job.kind);
-        let work = queued
-            .chain(self.running.iter().copied())
-            .fold(Duration::ZERO, |sum, kind| {
-                sum.saturating_add(self.costs.of(kind))
-            });
-        u32::try_from(threads)
-            .ok()
-            .and_then(|threads| work.checked_div(threads))
-            .unwrap_or(work)
-    }
-
-    fn overloaded(&self, threads: usize) -> HashingError {
-        HashingError::Overloaded {
-            retry_after: self.backlog(threads).max(Duration::from_secs(1)),
-        }
-    }
-}
-
-/// What a thread does next.
-enum Next {
-    Run(Job),
-    Refuse(Job, HashingError),
-    Skip(Job),
-}
-
-/// A job without its types.
-trait Task: Send {
-    /// Whether nobody waits for it any more.
-    fn is_abandoned(&self) -> bool;
-    /// Runs it and keeps what it returned; `false` if it panicked.
-    fn run(&mut self, memory: &mut WorkMemory) -> bool;
-    /// Hands over what it returned, or that it failed.
-    fn deliver(self: Box<Self>);
-    /// Says instead that it won't be run.
-    fn refuse(self: Box<Self>, error: HashingError);
 }
 
 struct Pending<R, F> {

@@ -6,6 +6,7 @@ use super::super::service;
 use super::{SessionList, page_of};
 use crate::app::AppState;
 use crate::auth::Administrator;
+use crate::domain::Actor;
 use crate::error::ApiError;
 use crate::http::list::PageRequest;
 use crate::http::mount::Operation;
@@ -77,6 +78,7 @@ async fn end_sessions_of(
     origin: RequestOrigin,
 ) -> Result<HttpResponse, ApiError> {
     let state = AppState::of(&request)?;
-    service::end_all(state, path::account(&id)?, admin.0.user.id, origin.0).await?;
+    let actor = Actor::User(admin.0.user.id);
+    service::end_all(state, path::account(&id)?, actor, origin.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }

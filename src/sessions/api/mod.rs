@@ -62,9 +62,9 @@ pub struct SessionResponse<'a> {
 }
 
 impl<'a> SessionResponse<'a> {
-    /// As the session that asks sees it.
+    /// As the session that asks sees it, or, where none does, as an operator.
     #[must_use]
-    pub fn of(session: &'a Session, asking: SessionId) -> Self {
+    pub fn of(session: &'a Session, asking: Option<SessionId>) -> Self {
         Self {
             id: session.id.get(),
             created_at: session.created_at,
@@ -72,7 +72,7 @@ impl<'a> SessionResponse<'a> {
             expires_at: session.idle_expires_at,
             ip: session.ip.as_deref(),
             user_agent: session.user_agent.as_deref(),
-            current: session.id == asking,
+            current: asking == Some(session.id),
         }
     }
 }
@@ -129,7 +129,7 @@ async fn page_of(
     let list = SessionList {
         items: sessions
             .iter()
-            .map(|session| SessionResponse::of(session, asking))
+            .map(|session| SessionResponse::of(session, Some(asking)))
             .collect(),
         next_cursor: next_cursor.clone(),
     };

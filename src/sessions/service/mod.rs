@@ -148,19 +148,10 @@ pub async fn check_account(state: &AppState, user_id: UserId) -> Result<(), ApiE
 pub async fn end_all(
     state: &AppState,
     user_id: UserId,
-    admin: UserId,
+    actor: Actor,
     origin: Origin,
 ) -> Result<(), ApiError> {
-    let actor = Actor::User(admin);
-    let event = AuditEvent::success(
-        &state.trail,
-        AuditAction::SessionEnded,
-        actor,
-        Some(user_id),
-        &origin,
-    )
-    .with("reason", "ended_by_admin")
-    .with("scope", LogoutScope::All.as_str());
+    let event = ended_for(state, user_id, actor, &origin).with("scope", LogoutScope::All.as_str());
     state
         .db
         .write(move |writer| async move {
@@ -170,6 +161,39 @@ pub async fn end_all(
             }
             users::still_may_administer(&transaction, actor).await?;
             store::end_sessions(&*transaction, user_id).await?;
+            audit::record(&*transaction, event).await?;
+            transaction.commit().await
+        })
+        .await
+}
+
+/// Ends one session of somebody else's account.
+///
+/// # Errors
+/// [`ApiError::NotFound`] where there is no such account, or the account has no such session; [`ApiError::Forbidden`] where
+/// whoever asks is no admin any more.
+pub async fn end_one(
+    state: &AppState,
+    user_id: UserId,
+    id: SessionId,
+    actor: Actor,
+    origin: Origin,
+) -> Result<(), ApiError> {
+    let event = ended_for(state, user_id, actor, &origin).with("session", id.to_string());
+    state
+        .db
+        .write(move |writer| async move {
+            let transaction = writer.begin().await?;
+            // The account first, as in `end_all`: an admin and its owner can't wait for each other.
+            if users::lock_account(&*transaction, user_id).await?.is_none() {
+                return Err(ApiError::no_such_account());
+            }
+            users::still_may_administer(&transaction, actor).await?;
+            if !store::end_session(&*transaction, user_id, id).await? {
+                return Err(ApiError::NotFound(
+                    format!("The account has no session {id}.").into(),
+                ));
+            }
             audit::record(&*transaction, event).await?;
             transaction.commit().await
         })
@@ -210,6 +234,22 @@ pub async fn logout(
             transaction.commit().await
         })
         .await
+}
+
+/// Ended by somebody else, and by whom.
+fn ended_for(state: &AppState, user_id: UserId, actor: Actor, origin: &Origin) -> AuditEvent {
+    let reason = match actor {
+        Actor::Operator => "ended_by_operator",
+        _ => "ended_by_admin",
+    };
+    AuditEvent::success(
+        &state.trail,
+        AuditAction::SessionEnded,
+        actor,
+        Some(user_id),
+        origin,
+    )
+    .with("reason", reason)
 }
 
 fn ended(state: &AppState, user_id: UserId, origin: &Origin) -> AuditEvent {

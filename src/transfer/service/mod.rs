@@ -4,6 +4,7 @@ mod export;
 mod import;
 mod own;
 mod pace;
+mod seen;
 
 pub use export::export;
 pub use import::{Import, ImportError, Report, import};

@@ -1,4 +1,4 @@
-//! Everything that is held about somebody, for that person.
+//! Everything that is held about somebody, for that person; an operator may be asked to hand it over.
 
 use super::super::model::{OpenCode, UserRecord, WaitingMail};
 use super::super::store;
@@ -29,15 +29,15 @@ pub struct OwnData {
 /// Everything that is held about a user (GDPR, articles 15 and 20). That it was asked for is the newest event.
 ///
 /// # Errors
-/// [`ApiError::DatabaseUnavailable`]; [`ApiError::InvalidToken`] where the account has gone meanwhile.
-pub async fn own_data(state: &AppState, id: UserId, origin: &Origin) -> Result<OwnData, ApiError> {
-    let event = AuditEvent::success(
-        &state.trail,
-        AuditAction::UserExported,
-        Actor::User(id),
-        Some(id),
-        origin,
-    );
+/// [`ApiError::DatabaseUnavailable`]; where the account has gone meanwhile [`ApiError::InvalidToken`] for its owner, and
+/// [`ApiError::NotFound`] for an operator.
+pub async fn own_data(
+    state: &AppState,
+    id: UserId,
+    actor: Actor,
+    origin: &Origin,
+) -> Result<OwnData, ApiError> {
+    let event = AuditEvent::success(&state.trail, AuditAction::UserExported, actor, Some(id), origin);
     state
         .db
         .write(move |writer| async move {
@@ -58,7 +58,10 @@ pub async fn own_data(state: &AppState, id: UserId, origin: &Origin) -> Result<O
             Ok(Some((user, mails, codes)))
         })
         .await?
-        .ok_or(ApiError::InvalidToken)?;
+        .ok_or_else(|| match actor {
+            Actor::User(_) => ApiError::InvalidToken,
+            _ => ApiError::no_such_account(),
+        })?;
     let mut sessions = Vec::new();
     loop {
         let after = sessions.last().map(|session: &Session| session.id);

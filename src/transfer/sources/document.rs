@@ -1,4 +1,5 @@
-//! One JSON document: an array of users, or an object with such an array as its member `users`.
+//! One JSON document: an array of users, or an object with such an array as its member `users`. What such an object has
+//! besides is handed on as it is met, before the users or behind them.
 //!
 //! A parser would want the whole document, or at least a whole user of any size. So the document is only cut here, at
 //! the brackets, into users of bounded size; what a user holds is read strictly afterwards, each on its own. That is
@@ -13,11 +14,28 @@ use super::{ReadFault, TakeRow, json};
 /// The member that holds the users.
 const USERS: &[u8] = b"\"users\"";
 
-/// Hands on each user.
-pub(super) fn read<R: BufRead>(input: &mut Input<R>, take: &mut TakeRow<'_>) -> Result<(), ReadFault> {
+/// A member of the document besides `users`.
+pub(super) struct Beside<'a> {
+    /// Its name as it is written, quotes included.
+    pub(super) name: &'a [u8],
+    /// Its value; none where it has more than a row may have.
+    pub(super) value: Option<&'a [u8]>,
+    /// Whether the users have been handed on already.
+    pub(super) is_behind: bool,
+}
+
+/// Looks at a member besides `users`, and ends the reading where it can't be right.
+pub(super) type TakeBeside<'a> = dyn FnMut(Beside<'_>) -> Result<(), ReadFault> + 'a;
+
+/// Hands on each user, and whatever else the document has.
+pub(super) fn read<R: BufRead>(
+    input: &mut Input<R>,
+    beside: &mut TakeBeside<'_>,
+    take: &mut TakeRow<'_>,
+) -> Result<(), ReadFault> {
     let flow = match input.peek()? {
         Some(b'[') => users(input, take)?,
-        _ => object_with_users(input, take)?,
+        _ => object_with_users(input, beside, take)?,
     };
     if flow.is_break() {
         return Ok(());
@@ -31,10 +49,11 @@ pub(super) fn read<R: BufRead>(input: &mut Input<R>, take: &mut TakeRow<'_>) -> 
 
 fn object_with_users<R: BufRead>(
     input: &mut Input<R>,
+    beside: &mut TakeBeside<'_>,
     take: &mut TakeRow<'_>,
 ) -> Result<ControlFlow<()>, ReadFault> {
     expect(input, b'{', "an object must begin here")?;
-    let mut value = Bounded::default();
+    let (mut name, mut value) = (Bounded::default(), Bounded::default());
     let mut is_found = false;
     let mut is_first = true;
     loop {
@@ -59,13 +78,18 @@ fn object_with_users<R: BufRead>(
         if input.peek()? != Some(b'"') {
             return Err(broken(input, "the name of a member must be here"));
         }
-        cut_value(input, &mut value)?;
-        let is_users = value.get() == Some(USERS);
+        cut_value(input, &mut name)?;
+        let is_users = name.get() == Some(USERS);
         input.skip_white_space()?;
         expect(input, b':', "a colon must be here")?;
         input.skip_white_space()?;
         if !is_users {
             cut_value(input, &mut value)?;
+            beside(Beside {
+                name: name.get().unwrap_or_default(),
+                value: value.get(),
+                is_behind: is_found,
+            })?;
         } else if is_found {
             return Err(ReadFault::format("has two members \"users\""));
         } else {

@@ -1,5 +1,6 @@
 //! `firebase auth:export --format=json`, and the parameters that make its hashes checkable.
 
+use std::cell::OnceCell;
 use std::fmt;
 
 use base64::Engine as _;
@@ -9,16 +10,19 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STAN
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::Source;
+use super::document::Beside;
 use super::draft::Draft;
-use super::json;
 use super::row::Row;
+use super::{ReadFault, Source, json};
 use crate::domain::{PasswordHash, UserStatus};
 use crate::transfer::model::Refusal;
 
 /// The most rounds and the most memory that Firebase itself allows.
 const MAX_ROUNDS: u32 = 8;
 const MAX_MEM_COST: u32 = 14;
+
+/// The member of a file that holds the parameters, as the console calls it and as the Identity Toolkit's API does.
+const HASH_CONFIGS: [&[u8]; 2] = [b"\"hash_config\"", b"\"hashConfig\""];
 
 const EITHER_PADDING: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -107,6 +111,57 @@ impl FirebaseConfig {
     }
 }
 
+/// The hash parameters while a file is read: given besides it, or met in it before its users.
+pub(super) struct Parameters<'a> {
+    given: Option<&'a FirebaseConfig>,
+    met: OnceCell<FirebaseConfig>,
+}
+
+impl<'a> Parameters<'a> {
+    /// Those that were given besides the file, if any.
+    pub(super) const fn given(given: Option<&'a FirebaseConfig>) -> Self {
+        Self {
+            given,
+            met: OnceCell::new(),
+        }
+    }
+
+    /// What is known so far.
+    pub(super) fn get(&self) -> Option<&FirebaseConfig> {
+        self.given.or_else(|| self.met.get())
+    }
+
+    /// Takes them from a member of the file, where it is `hash_config`: an object, or the console's text as one string.
+    /// They have to come first, as users are handed on as they are read and need them.
+    pub(super) fn take(&self, member: &Beside<'_>) -> Result<(), ReadFault> {
+        if !HASH_CONFIGS.contains(&member.name) {
+            return Ok(());
+        }
+        if member.is_behind {
+            return Err(ReadFault::format(
+                "has its hash_config behind its users: it must come first, as users are read one by one",
+            ));
+        }
+        if self.given.is_some() {
+            return Err(ReadFault::format(
+                "has a hash_config, and another one was given besides: give it once",
+            ));
+        }
+        let text = member.value.and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let read = match text {
+            Some(object) if object.starts_with('{') => FirebaseConfig::parse(object),
+            other => match other.and_then(|text| json::value(text).ok()) {
+                Some(Value::String(shown)) => FirebaseConfig::parse(&shown),
+                _ => Err(fault("must be an object, or the console's text as a string")),
+            },
+        };
+        let config = read.map_err(|fault| ReadFault::format(format!("has a wrong hash_config: {fault}")))?;
+        self.met
+            .set(config)
+            .map_err(|_| ReadFault::format("has two members \"hash_config\""))
+    }
+}
+
 fn fault(detail: impl Into<String>) -> FirebaseConfigFault {
     FirebaseConfigFault(detail.into())
 }
@@ -190,7 +245,8 @@ fn password_hash(row: &mut Row, config: Option<&FirebaseConfig>) -> Result<Optio
     let config = config.ok_or_else(|| {
         Refusal::new(
             "passwordHash",
-            "can't be checked without the project's hash parameters: give them with --firebase-config",
+            "can't be checked without the project's hash parameters: give them as the member hash_config before users, \
+             or to the command with --firebase-config",
         )
     })?;
     let decode = |name: &str, text: Option<String>| {

@@ -28,6 +28,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 
+use self::firebase::Parameters;
 pub use self::firebase::{FirebaseConfig, FirebaseConfigFault};
 use self::input::Input;
 use self::row::Row;
@@ -227,7 +228,8 @@ type TakeRow<'a> = dyn FnMut(u64, Result<Row, Refusal>) -> ControlFlow<()> + 'a;
 
 /// Reads a file and hands on each user with the line on which its row begins, in JSON arrays too. Memory is bounded
 /// whatever the size of the file, and of a row; a row of more than [`MAX_ROW_BYTES`] is refused. It ends early,
-/// without a fault, where `each` breaks off.
+/// without a fault, where `each` breaks off. A file of Firebase's may have the hash parameters of its project as its
+/// member `hash_config`, before its users; `firebase` is what was given besides.
 ///
 /// # Errors
 /// A [`ReadFault`]; rows before it have been handed on.
@@ -239,13 +241,23 @@ pub fn read(
     each: &mut dyn FnMut(u64, Result<UserRecord, Refusal>) -> ControlFlow<()>,
 ) -> Result<(), ReadFault> {
     let mut input = Input::open(input)?;
+    let parameters = Parameters::given(firebase);
     let mut take = |line: u64, row: Result<Row, Refusal>| {
-        each(line, row.and_then(|row| source.record(row, firebase, checks)))
+        each(
+            line,
+            row.and_then(|row| source.record(row, parameters.get(), checks)),
+        )
     };
     input.skip_white_space()?;
     match source.shape(input.peek()?)? {
         Shape::Lines => lines::read(&mut input, &mut take),
-        Shape::Document => document::read(&mut input, &mut take),
+        Shape::Document => {
+            let mut beside = |member: document::Beside<'_>| match source {
+                Source::Firebase => parameters.take(&member),
+                _ => Ok(()),
+            };
+            document::read(&mut input, &mut beside, &mut take)
+        }
         Shape::Table(columns) => table::read(&mut input, columns, &mut take),
     }
 }

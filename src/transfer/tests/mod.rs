@@ -1,6 +1,7 @@
 //! What is held of the readers: each source's sample, the lines of our own, the shapes of files, and what happens to
 //! files that are cut or hostile.
 
+mod firebase;
 mod roster;
 mod samples;
 mod shapes;

@@ -75,7 +75,7 @@ async fn create_account(
         created(made.ok_or_else(|| ApiError::internal("an account that isn't there"))?)
     });
     let once = service::once(state, repeat, async |repeat| {
-        service::create_account(state, new, admin, origin.0, repeat).await
+        service::create_account(state, new, Actor::User(admin), origin.0, repeat).await
     });
     Ok(again::reply(match once.await? {
         Once::Again(answer) => answer,
@@ -139,8 +139,8 @@ async fn change_account(
     body: Parsed<AccountChanges>,
 ) -> Result<HttpResponse, ApiError> {
     let state = AppState::of(&request)?;
-    let (id, admin) = (path::account(&id)?, admin.0.user.id);
-    let seen = service::change_account(state, id, body.0, if_match.0, admin, origin.0).await?;
+    let (id, actor) = (path::account(&id)?, Actor::User(admin.0.user.id));
+    let seen = service::change_account(state, id, body.0, if_match.0, actor, origin.0).await?;
     account_answer(&seen)
 }
 
@@ -202,6 +202,7 @@ async fn mail_reset(
     origin: RequestOrigin,
 ) -> Result<HttpResponse, ApiError> {
     let state = AppState::of(&request)?;
-    service::mail_reset(state, path::account(&id)?, admin.0.user.id, origin.0).await?;
+    let actor = Actor::User(admin.0.user.id);
+    service::mail_reset(state, path::account(&id)?, actor, origin.0).await?;
     Ok(mail_is_on_its_way())
 }

@@ -80,8 +80,8 @@ impl FromMembers for Search {
             .and_then(|text| parse_email(members, &text));
         let role = members.string("role").and_then(|text| parse_role(members, &text));
         let status = parse_status(members);
-        let created_after = parse_time(members, "created_after");
-        let created_before = parse_time(members, "created_before");
+        let created_after = list::take_time(members, "created_after");
+        let created_before = list::take_time(members, "created_before");
         let sort = match members.string("sort").map(|text| UserSort::from_name(&text)) {
             None => Some(DEFAULT_SORT),
             Some(Some(sort)) => Some(sort),
@@ -118,22 +118,6 @@ impl FromMembers for Search {
     }
 }
 
-/// RFC 3339; a `+` in a query is a space to whoever decodes it, and nothing else can be meant by one.
-fn parse_time(members: &mut Members, name: &str) -> Option<DateTime<Utc>> {
-    let text = members.string(name)?;
-    let parsed = DateTime::parse_from_rfc3339(&text.replacen(' ', "+", 1));
-    // A year of another length sorts elsewhere as text, as SQLite has it.
-    let parsed = parsed
-        .ok()
-        .map(|at| at.to_utc())
-        .filter(|at| (0..=9999).contains(&chrono::Datelike::year(at)));
-    if parsed.is_none() {
-        let detail = "must be a time such as 2026-01-31T12:00:00Z (RFC 3339)";
-        members.fault(name, "invalid_time", detail);
-    }
-    parsed
-}
-
 /// The kind of a cursor: each order has its own, so that the place in one isn't taken for a place in another.
 const fn cursor_kind(sort: UserSort) -> u8 {
     match (sort.column, sort.is_descending) {
@@ -164,7 +148,7 @@ fn read_position(text: &str, sort: UserSort) -> Option<Position> {
     match sort.column {
         SortColumn::Created => {
             let (at, id) = place.split_first_chunk::<8>()?;
-            let at = DateTime::from_timestamp_millis(i64::from_be_bytes(*at))?;
+            let at: DateTime<Utc> = DateTime::from_timestamp_millis(i64::from_be_bytes(*at))?;
             let at = Some(at).filter(|at| (0..=9999).contains(&chrono::Datelike::year(at)))?;
             Some(Position::Created(at, UserId::new(Uuid::from_slice(id).ok()?)))
         }

@@ -69,9 +69,11 @@ pub struct AdminUserResponse<'a> {
 }
 
 impl<'a> AdminUserResponse<'a> {
+    /// What is told of an account that was found.
+    ///
     /// # Errors
     /// Where stored metadata isn't JSON, which only a hand in the database can do.
-    pub(super) fn of(seen: &'a AdminUser) -> Result<Self, ApiError> {
+    pub fn of(seen: &'a AdminUser) -> Result<Self, ApiError> {
         let user = &seen.user;
         Ok(Self {
             id: user.id.get(),

@@ -27,7 +27,6 @@ impl FromMembers for NewUser {
             display_name: display_name.into_set(),
             locale: locale.into_set(),
             metadata: metadata.unwrap_or_default(),
-            roles: Vec::new(),
         })
     }
 }

@@ -30,6 +30,7 @@ use crate::http::origin::RequestOrigin;
 use crate::http::problem::Problem;
 use crate::http::rate_limit;
 
+pub use admin_wire::AdminUserResponse;
 pub use members::{parse_email, parse_password};
 
 /// The operations of this feature.

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Change, DisplayName, EmailAddress, Locale, Metadata, Password, PasswordAttempt, PasswordHash, Role,
-    UserId, UserStatus,
+    Change, DisplayName, EmailAddress, Locale, Metadata, Password, PasswordAttempt, PasswordHash, UserId,
+    UserStatus,
 };
 
 pub use administration::{
@@ -79,8 +79,6 @@ pub struct NewUser {
     pub locale: Option<Locale>,
     /// What the client keeps with the account.
     pub metadata: Metadata,
-    /// Roles, which only an operator gives.
-    pub roles: Vec<Role>,
 }
 
 /// What is to be changed of a profile; what isn't there stays.
@@ -98,17 +96,6 @@ pub struct ProfileChanges {
     pub locale: Change<Locale>,
     /// New metadata, in place of the old.
     pub metadata: Option<Metadata>,
-}
-
-/// Which users to list.
-#[derive(Clone, Debug, Default)]
-pub struct UserFilter {
-    /// With this role.
-    pub role: Option<Role>,
-    /// In this state.
-    pub status: Option<UserStatus>,
-    /// With an address or a name that begins so, whatever the letter case.
-    pub prefix: Option<String>,
 }
 
 /// What is written to a user's row; what isn't there stays.

@@ -1,4 +1,4 @@
-//! What an admin does with accounts: making them, changing them, mailing a reset.
+//! What an admin or an operator does with accounts: making them, changing them, mailing a reset.
 
 use crate::app::AppState;
 use crate::audit::{self, AuditEvent};
@@ -38,7 +38,7 @@ pub async fn still_may_administer(transaction: &Transaction, actor: Actor) -> Re
 pub async fn create_account(
     state: &AppState,
     new: NewAccount,
-    admin: UserId,
+    actor: Actor,
     origin: Origin,
     repeat: Option<Repeat>,
 ) -> Result<AdminUser, ApiError> {
@@ -51,7 +51,7 @@ pub async fn create_account(
                 email,
                 display_name: name,
             };
-            Some(hash_new(state, password, context).await?)
+            Some(hash_new(state, password, context, origin.network()).await?)
         }
         None => None,
     };
@@ -68,7 +68,7 @@ pub async fn create_account(
         mail,
         repeat,
     };
-    make(state, making, Actor::User(admin), origin).await
+    make(state, making, actor, origin).await
 }
 
 /// Changes what is named of an account, all of it or nothing. Another password or status ends the account's sessions.
@@ -81,7 +81,7 @@ pub async fn change_account(
     id: UserId,
     changes: AccountChanges,
     precondition: Precondition,
-    admin: UserId,
+    actor: Actor,
     origin: Origin,
 ) -> Result<AdminUser, ApiError> {
     let before = administered(state, id).await?.user;
@@ -102,7 +102,7 @@ pub async fn change_account(
     let hash = match password {
         Some(password) => {
             let context = context_after(&before, email.as_ref(), &display_name);
-            Some(hash_new(state, password, context).await?)
+            Some(hash_new(state, password, context, origin.network()).await?)
         }
         None => None,
     };
@@ -122,7 +122,7 @@ pub async fn change_account(
             ..Changes::default()
         },
         roles,
-        actor: Actor::User(admin),
+        actor,
         origin,
     };
     let all = state.clone();
@@ -189,7 +189,9 @@ impl AccountChange {
         let mut events = Vec::new();
         let mut mails: Vec<Option<NewMail>> = Vec::new();
         if let Some(email) = &row.email {
-            events.push(event(AuditAction::EmailChanged));
+            let is_proven = row.email_verified == Some(true);
+            let changed = event(AuditAction::EmailChanged).with("way", "administered");
+            events.push(changed.with("verified", is_proven));
             mails.push(mail(MailKind::EmailChanged, &present.email));
             if row.email_verified != Some(true) {
                 mails.push(mail(MailKind::VerifyEmail, email.as_str()));
@@ -211,7 +213,8 @@ impl AccountChange {
             mails.push(mail(kind, &present.email));
         }
         if let Some(roles) = &roles {
-            events.push(event(AuditAction::RolesChanged).with("roles", names(roles)));
+            let changed = event(AuditAction::RolesChanged).with("roles", names(roles));
+            events.push(changed.with("roles_before", present.roles.clone()));
         }
         let members = profile_members(&row);
         if !members.is_empty() {
@@ -258,15 +261,14 @@ fn profile_members(row: &Changes) -> Vec<&'static str> {
     .collect()
 }
 
-/// Mails somebody a code to choose a new password. The admin learns neither.
+/// Mails somebody a code to choose a new password. Whoever asks for it learns neither.
 ///
 /// # Errors
 /// [`ApiError::NotFound`] where there is no such account, or no mail; [`ApiError::Conflict`] where the account is disabled.
-pub async fn mail_reset(state: &AppState, id: UserId, admin: UserId, origin: Origin) -> Result<(), ApiError> {
+pub async fn mail_reset(state: &AppState, id: UserId, actor: Actor, origin: Origin) -> Result<(), ApiError> {
     let Some(mail) = mail::compose(state, MailKind::ResetPassword, Some(id), String::new()) else {
         return Err(ApiError::NotFound("This server sends no mail.".into()));
     };
-    let actor = Actor::User(admin);
     let event = AuditEvent::success(
         &state.trail,
         AuditAction::ResetRequested,

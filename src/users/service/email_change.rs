@@ -33,7 +33,9 @@ impl EmailChange {
         Self {
             is_confirmed_first: state.config.confirms_new_email(),
             tells_taken: state.config.registration.mode != RegistrationMode::Verified,
-            changed: event(AuditAction::EmailChanged),
+            changed: event(AuditAction::EmailChanged)
+                .with("way", "at_once")
+                .with("verified", false),
             requested: event(AuditAction::EmailChangeRequested),
             changed_notice: mail(MailKind::EmailChanged),
             requested_notice: mail(MailKind::EmailChangeRequested),

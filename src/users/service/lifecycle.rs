@@ -33,7 +33,8 @@ pub async fn delete(
     actor: Actor,
     origin: Origin,
 ) -> Result<(), ApiError> {
-    let event = AuditEvent::success(&state.trail, AuditAction::UserDeleted, actor, Some(id), &origin);
+    let event = AuditEvent::success(&state.trail, AuditAction::UserDeleted, actor, Some(id), &origin)
+        .with("by", actor.part(id));
     let (now, all) = (state.ambient.now(), state.clone());
     state
         .db
@@ -52,6 +53,12 @@ pub async fn delete(
             if !precondition.allows(account.user.revision) {
                 return Err(ApiError::PreconditionFailed);
             }
+            // What goes with it: nothing else tells of that afterwards.
+            let counted = sessions::count_sessions(&*transaction, &[id], now).await?;
+            let event = event
+                .with("roles", account.user.roles)
+                .with("status", account.user.status.as_str())
+                .with("sessions", counted.get(&id).copied().unwrap_or_default());
             store::delete(&*transaction, id).await?;
             audit::record(&*transaction, event).await?;
             limits::forget_account(&all, &transaction, &account.user.email).await?;
@@ -77,7 +84,7 @@ pub async fn set_password(
     origin: Origin,
 ) -> Result<(), ApiError> {
     let context = context_after(user, None, &Change::Keep);
-    let hash = hash_new(state, password, context).await?;
+    let hash = hash_new(state, password, context, origin.network()).await?;
     let changes = Changes {
         password_hash: Some(hash),
         ..Changes::default()
@@ -146,8 +153,10 @@ async fn write_and_end_sessions(
                 .await?
                 .ok_or_else(ApiError::no_such_account)?
                 .user;
-            let is_news = changes.password_hash.is_some() || changes.status != Some(before.status);
-            let notice = notice.filter(|_| is_news);
+            if changes.password_hash.is_none() && changes.status == Some(before.status) {
+                // It is so already: nobody's session ends for that.
+                return Ok(());
+            }
             store::update(&*transaction, id, changes, now).await?;
             mail::queue(&*transaction, notice.map(|mail| mail.to(before.email))).await?;
             // A code that was asked for before doesn't undo this.
@@ -186,11 +195,16 @@ pub async fn set_roles(
             if !roles.iter().any(|role| role.as_str() == Role::ADMIN) {
                 keep_an_admin(&transaction, id).await?;
             }
-            if !store::update(&*transaction, id, Changes::default(), now).await? {
-                return Err(ApiError::no_such_account());
+            let before = store::lock_account(&*transaction, id)
+                .await?
+                .ok_or_else(ApiError::no_such_account)?
+                .user;
+            if before.roles.iter().eq(roles.iter().map(Role::as_str)) {
+                return Ok(());
             }
+            store::update(&*transaction, id, Changes::default(), now).await?;
             store::replace_roles(&*transaction, id, &roles).await?;
-            audit::record(&*transaction, event).await?;
+            audit::record(&*transaction, event.with("roles_before", before.roles)).await?;
             transaction.commit().await
         })
         .await

@@ -12,15 +12,15 @@ use crate::audit::{self, AuditEvent};
 use crate::config::RegistrationMode;
 use crate::db::{UniqueKey, violated_key};
 use crate::domain::{
-    Actor, AuditAction, Change, DisplayName, EmailAddress, Limited, Origin, Password, PasswordHash, Role,
-    UserId,
+    Actor, AuditAction, Change, ClientNetwork, DisplayName, EmailAddress, Limited, Origin, Password,
+    PasswordHash, Role, UserId,
 };
 use crate::error::{ApiError, FieldFault};
 use crate::limits::{self, LimitKind};
 use crate::mail::{self, MailKind};
 use crate::security::passwords::{HashingError, PasswordContext, Weakness};
 
-use super::model::{Account, AdminUser, NewUser, REGISTRATION, Registration, User, UserFilter};
+use super::model::{Account, AdminUser, NewUser, REGISTRATION, Registration, User};
 use super::store;
 
 pub use administer::{change_account, create_account, mail_reset, still_may_administer};
@@ -55,13 +55,17 @@ pub async fn register(
         let detail = "This server takes no registrations.";
         return Limited::freely(Err(ApiError::Forbidden(detail.into())));
     }
+    // A look before the count: what can't be hashed needn't be written down.
+    if let Err(overloaded) = state.passwords.has_room(origin.network()) {
+        return Limited::freely(Err(overloaded.into()));
+    }
     // Counted whatever comes of it: each one costs a hash, and tells whether the address is taken.
     let Limited { outcome, standing } = limits::spend(state, LimitKind::Registration, &origin).await;
     let outcome = match outcome {
-        Ok(()) if mode == RegistrationMode::Verified => {
-            ask_for_proof(state, new, repeat).await.map(|()| Registered::Mail)
-        }
-        Ok(()) => create_once(state, new, Actor::Anonymous, origin, repeat)
+        Ok(()) if mode == RegistrationMode::Verified => ask_for_proof(state, new, &origin, repeat)
+            .await
+            .map(|()| Registered::Mail),
+        Ok(()) => create_once(state, new, origin, repeat)
             .await
             .map(|made| Registered::Account(Box::new(made.user))),
         Err(error) => Err(error),
@@ -69,8 +73,13 @@ pub async fn register(
     Limited { outcome, standing }
 }
 
-async fn ask_for_proof(state: &AppState, new: NewUser, repeat: Option<Repeat>) -> Result<(), ApiError> {
-    let (email, _, registration) = hashed(state, new).await?;
+async fn ask_for_proof(
+    state: &AppState,
+    new: NewUser,
+    origin: &Origin,
+    repeat: Option<Repeat>,
+) -> Result<(), ApiError> {
+    let (email, registration) = hashed(state, new, origin).await?;
     let mail = mail::compose(state, MailKind::Register, None, email.as_str())
         .map(|mail| mail.with(REGISTRATION, registration.to_json()));
     state
@@ -87,48 +96,40 @@ async fn ask_for_proof(state: &AppState, new: NewUser, repeat: Option<Repeat>) -
 }
 
 /// The same with the password hashed, and judged before.
-async fn hashed(state: &AppState, new: NewUser) -> Result<(EmailAddress, Vec<Role>, Registration), ApiError> {
+async fn hashed(
+    state: &AppState,
+    new: NewUser,
+    origin: &Origin,
+) -> Result<(EmailAddress, Registration), ApiError> {
     let context = PasswordContext {
         email: new.email.as_str().to_owned(),
         display_name: new.display_name.as_ref().map(|name| name.as_str().to_owned()),
     };
     let registration = Registration {
-        password_hash: Some(hash_new(state, new.password, context).await?),
+        password_hash: Some(hash_new(state, new.password, context, origin.network()).await?),
         display_name: new.display_name,
         locale: new.locale,
         metadata: new.metadata,
     };
-    Ok((new.email, new.roles, registration))
-}
-
-/// Makes an account, whoever wants it.
-///
-/// # Errors
-/// As [`register`], apart from closed registration.
-pub async fn create(state: &AppState, new: NewUser, actor: Actor, origin: Origin) -> Result<User, ApiError> {
-    let made = create_once(state, new, actor, origin, None).await?;
-    Ok(made.user)
+    Ok((new.email, registration))
 }
 
 async fn create_once(
     state: &AppState,
     new: NewUser,
-    actor: Actor,
     origin: Origin,
     repeat: Option<Repeat>,
 ) -> Result<AdminUser, ApiError> {
-    let (email, roles, registration) = hashed(state, new).await?;
-    // An operator knows whom an account is for.
-    let mail = (actor == Actor::Anonymous).then_some(MailKind::VerifyEmail);
+    let (email, registration) = hashed(state, new, &origin).await?;
     let making = Making {
         email,
-        roles,
+        roles: Vec::new(),
         registration,
         email_verified: false,
-        mail,
+        mail: Some(MailKind::VerifyEmail),
         repeat,
     };
-    make(state, making, actor, origin).await
+    make(state, making, Actor::Anonymous, origin).await
 }
 
 /// An account that is to be.
@@ -209,7 +210,7 @@ fn names(roles: &[Role]) -> Vec<String> {
     roles.iter().map(|role| role.as_str().to_owned()).collect()
 }
 
-/// Hashes a new password, if it isn't easy to guess for whoever knows the context.
+/// Hashes a new password for this client, if it isn't easy to guess for whoever knows the context.
 ///
 /// # Errors
 /// [`ApiError::Validation`], [`ApiError::Overloaded`].
@@ -217,10 +218,11 @@ pub async fn hash_new(
     state: &AppState,
     password: Password,
     context: PasswordContext,
+    client: ClientNetwork,
 ) -> Result<PasswordHash, ApiError> {
     state
         .passwords
-        .hash_new(password, context)
+        .hash_new(password, context, client)
         .await?
         .map_err(|weaknesses| weak(&weaknesses))
 }
@@ -269,24 +271,4 @@ pub async fn find(state: &AppState, email: &EmailAddress) -> Result<Account, Api
         })
         .await?
         .ok_or_else(|| ApiError::NotFound(format!("There is no account {email}.").into()))
-}
-
-/// Users in order of registration.
-///
-/// # Errors
-/// [`ApiError::DatabaseUnavailable`].
-pub async fn list(
-    state: &AppState,
-    filter: &UserFilter,
-    after: Option<UserId>,
-    limit: u64,
-) -> Result<Vec<User>, ApiError> {
-    let filter = filter.clone();
-    state
-        .db
-        .read(move |reader| {
-            let filter = filter.clone();
-            async move { store::list(&reader, &filter, after, limit).await }
-        })
-        .await
 }

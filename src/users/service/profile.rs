@@ -8,8 +8,8 @@ use crate::app::AppState;
 use crate::audit::{self, AuditEvent};
 use crate::db::Transaction;
 use crate::domain::{
-    Actor, AuditAction, Limited, Origin, Password, PasswordAttempt, PasswordHash, Precondition, SessionId,
-    Standing, UserId, UserStatus,
+    Actor, AuditAction, ClientNetwork, Limited, Origin, Password, PasswordAttempt, PasswordHash,
+    Precondition, SessionId, Standing, UserId, UserStatus,
 };
 use crate::error::ApiError;
 use crate::limits::{self, Attempt};
@@ -80,7 +80,9 @@ async fn change(
         let hash = confirmed.outcome?;
         if let Some(password) = changes.password {
             let context = context_after(user, changes.email.as_ref(), &row.display_name);
-            row.password_hash = Some(new_password(state, password, context, current, hash.as_ref()).await?);
+            let client = origin.network();
+            let new = new_password(state, password, context, current, hash.as_ref(), client).await?;
+            row.password_hash = Some(new);
         }
         row.email = changes.email;
         checked = Some(hash);
@@ -225,6 +227,10 @@ async fn confirm(
         let detail = "is required to change the e-mail address or the password";
         return Limited::freely(Err(ApiError::invalid("current_password", "missing", detail)));
     };
+    // Before the count, which would have to be undone.
+    if let Err(overloaded) = state.passwords.has_room(origin.network()) {
+        return Limited::freely(Err(overloaded.into()));
+    }
     let counted = match limits::check_in_session(state, session, &user.email, origin).await {
         Ok(counted) => Arc::new(counted),
         Err(refused) => return refused.map(Err),
@@ -232,7 +238,11 @@ async fn confirm(
     // From here on it goes to its end, also where the client has gone: what was counted is settled.
     let (state, origin) = (state.clone(), origin.clone());
     let going = tokio::spawn(async move {
-        let checked = match state.passwords.verify(current, stored.clone()).await {
+        let checked = match state
+            .passwords
+            .verify(current, stored.clone(), origin.network())
+            .await
+        {
             Ok(checked) => checked,
             Err(error) => {
                 counted.undo(&state).await?;
@@ -297,11 +307,15 @@ async fn new_password(
     context: PasswordContext,
     current: Option<&PasswordAttempt>,
     stored: Option<&PasswordHash>,
+    client: ClientNetwork,
 ) -> Result<PasswordHash, ApiError> {
     let is_unchanged = match (current, stored) {
         // The present password was checked a moment ago: comparing with it is enough.
         (Some(current), _) if state.config.account.require_current_password => password.same_as(current),
-        (_, Some(stored)) => state.passwords.matches(password.clone(), stored.clone()).await?,
+        (_, Some(stored)) => {
+            let (password, stored) = (password.clone(), stored.clone());
+            state.passwords.matches(password, stored, client).await?
+        }
         (_, None) => false,
     };
     if is_unchanged {
@@ -311,5 +325,5 @@ async fn new_password(
             "must differ from the present password",
         ));
     }
-    hash_new(state, password, context).await
+    hash_new(state, password, context, client).await
 }

@@ -3,53 +3,13 @@
 use std::collections::HashMap;
 
 use entity::{user_roles, users};
-use sea_orm::sea_query::{Expr, ExprTrait as _, LikeExpr};
-use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, QueryTrait as _,
-};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use uuid::Uuid;
 
-use super::super::model::{Account, User, UserFilter};
+use super::super::model::Account;
 use super::account;
 use crate::db::one_of;
-use crate::domain::{UserId, search_key};
-
-/// Users in order of registration, from after one of them on.
-///
-/// # Errors
-/// The database's.
-pub async fn list(
-    connection: &impl ConnectionTrait,
-    filter: &UserFilter,
-    after: Option<UserId>,
-    limit: u64,
-) -> Result<Vec<User>, DbErr> {
-    let mut query = users::Entity::find().order_by_asc(users::Column::Id).limit(limit);
-    if let Some(after) = after {
-        query = query.filter(users::Column::Id.gt(after.get()));
-    }
-    if let Some(status) = filter.status {
-        query = query.filter(users::Column::Status.eq(status.as_str()));
-    }
-    if let Some(role) = &filter.role {
-        let holders = user_roles::Entity::find()
-            .select_only()
-            .column(user_roles::Column::UserId)
-            .filter(user_roles::Column::Role.eq(role.as_str()));
-        query = query.filter(users::Column::Id.in_subquery(holders.into_query()));
-    }
-    if let Some(prefix) = &filter.prefix {
-        let pattern = || LikeExpr::new(format!("{}%", escape_like(&search_key(prefix)))).escape('\\');
-        query = query.filter(
-            Expr::col(users::Column::Email)
-                .like(pattern())
-                .or(Expr::col(users::Column::DisplayNameKey).like(pattern())),
-        );
-    }
-    let accounts = with_roles(connection, query.all(connection).await?).await?;
-    Ok(accounts.into_iter().map(|account| account.user).collect())
-}
+use crate::domain::UserId;
 
 /// The accounts with these ids, in no order; those that are gone are left out.
 ///
@@ -92,8 +52,4 @@ async fn with_roles(
             account(row, roles)
         })
         .collect()
-}
-
-fn escape_like(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }

@@ -21,7 +21,7 @@ use crate::domain::{
 };
 
 pub use idempotency::{forget_expired, remember, remembered};
-pub use list::{accounts_by_ids, list};
+pub use list::accounts_by_ids;
 pub use search::search;
 
 /// The user with this id.

@@ -14,6 +14,10 @@ use crate::domain::UserId;
 /// How many entries of an index are looked at for one page. So many rows, each of them elsewhere on the disk, are read
 /// and sorted in some milliseconds.
 const MOST: u64 = 1_000;
+/// The same for the holders of a role, whose index is narrow and says nothing but who they are. Nothing but this index leads
+/// to a role: where more hold it, they may be anywhere in the order, and pages on the way to them may be empty. So many are
+/// looked up and sorted in a time that is still bearable for a page.
+const MOST_HOLDERS: u64 = 4_000;
 
 /// What narrows a search down to a part of the table, by an index of its own.
 #[derive(Clone, Copy)]
@@ -23,6 +27,16 @@ enum Source {
     Role,
     Status,
     Created,
+}
+
+impl Source {
+    /// How many accounts may answer to this for all of them to be sorted for a page.
+    const fn most(self) -> u64 {
+        match self {
+            Self::Role => MOST_HOLDERS,
+            Self::Email | Self::Prefix | Self::Status | Self::Created => MOST,
+        }
+    }
 }
 
 /// What is looked for, and how the database spells the order of code points.
@@ -124,13 +138,13 @@ impl Search<'_> {
             Some(row) => row.try_get_by_index(0)?,
             None => 0,
         };
-        Ok(u64::try_from(count).is_ok_and(|count| count <= MOST))
+        Ok(u64::try_from(count).is_ok_and(|count| count <= source.most()))
     }
 
     /// The ids that a source has, at most one more than are sorted. In the order of its index, so that the database reads
     /// that far and no further.
     fn entries(&self, query: &mut Query, source: Source) {
-        let most = format!(" LIMIT {}", MOST + 1);
+        let most = format!(" LIMIT {}", source.most() + 1);
         match source {
             Source::Email => {
                 query.push("SELECT id FROM users WHERE ");

@@ -145,6 +145,8 @@ async fn request_verification(
         (status = 204, description = "The address is proven"),
         (status = 422, description = "The code is used, expired, replaced, mistyped or for something else; or the request \
             isn't what is asked for", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many wrong codes and passwords from this address", body = Problem,
+            content_type = "application/problem+json"),
     ),
 )]
 async fn verify_email(
@@ -152,7 +154,8 @@ async fn verify_email(
     origin: RequestOrigin,
     body: Parsed<PresentedCode>,
 ) -> Result<HttpResponse, ApiError> {
-    service::verify_email(AppState::of(&request)?, body.0, origin.0).await?;
+    let verified = service::verify_email(AppState::of(&request)?, body.0, origin.0).await;
+    rate_limit::told(&request, verified)?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -197,6 +200,8 @@ async fn forgot_password(
         (status = 204, description = "The new password is set"),
         (status = 422, description = "The code is used, expired, replaced, mistyped or for something else; or the password \
             is refused", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many wrong codes and passwords from this address", body = Problem,
+            content_type = "application/problem+json"),
     ),
 )]
 async fn reset_password(
@@ -204,7 +209,8 @@ async fn reset_password(
     origin: RequestOrigin,
     body: Parsed<PasswordReset>,
 ) -> Result<HttpResponse, ApiError> {
-    service::reset_password(AppState::of(&request)?, body.0, origin.0).await?;
+    let reset = service::reset_password(AppState::of(&request)?, body.0, origin.0).await;
+    rate_limit::told(&request, reset)?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -225,6 +231,8 @@ async fn reset_password(
             content_type = "application/problem+json"),
         (status = 422, description = "The code is used, expired, replaced, mistyped or for something else; or the request \
             isn't what is asked for", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many wrong codes and passwords from this address", body = Problem,
+            content_type = "application/problem+json"),
     ),
 )]
 async fn confirm_email(
@@ -232,6 +240,7 @@ async fn confirm_email(
     origin: RequestOrigin,
     body: Parsed<PresentedCode>,
 ) -> Result<HttpResponse, ApiError> {
-    let user = service::confirm_email(AppState::of(&request)?, body.0, origin.0).await?;
+    let confirmed = service::confirm_email(AppState::of(&request)?, body.0, origin.0).await;
+    let user = rate_limit::told(&request, confirmed)?;
     user_answer(HttpResponse::Ok(), &user)
 }

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -15,14 +16,16 @@ use super::super::service;
 use super::words::{self, ENGLISH, GERMAN, Words};
 use crate::app::AppState;
 use crate::config::Config;
-use crate::domain::{Origin, Password, PasswordLength};
+use crate::domain::{Limited, Origin, Password, PasswordLength};
 use crate::error::{ApiError, FieldFault};
 use crate::http::body::{FromMembers, Parsed};
 use crate::http::json::Members;
 use crate::http::mount::Operation;
 use crate::http::origin::RequestOrigin;
 use crate::http::page;
+use crate::http::problem;
 use crate::http::query::Query;
+use crate::http::rate_limit;
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
@@ -219,6 +222,14 @@ fn outcome(
             sent,
             Some((StatusCode::CONFLICT, words.taken.to_owned())),
         ),
+        Err(ApiError::TooManyRequests { retry_after }) => {
+            let fault = (StatusCode::TOO_MANY_REQUESTS, words.too_many.to_owned());
+            let mut answer = form(request, which, sent, Some(fault))?;
+            answer
+                .headers_mut()
+                .insert(RETRY_AFTER, problem::seconds(retry_after));
+            Ok(answer)
+        }
         Err(other) => Err(other),
     }
 }
@@ -231,13 +242,17 @@ fn told(words: &Words, fault: &FieldFault) -> String {
     )
 }
 
-async fn reset(state: &AppState, sent: &Sent, origin: Origin) -> Result<(), ApiError> {
+async fn reset(state: &AppState, sent: &Sent, origin: Origin) -> Limited<Result<(), ApiError>> {
     let length = PasswordLength {
         min: state.config.password.min_length,
         max: state.config.password.max_length,
     };
-    let password = Password::parse(&sent.password, &length)
-        .map_err(|fault| ApiError::invalid("password", fault.code(), fault.detail()))?;
+    let password = match Password::parse(&sent.password, &length) {
+        Ok(password) => password,
+        Err(fault) => {
+            return Limited::freely(Err(ApiError::invalid("password", fault.code(), fault.detail())));
+        }
+    };
     let reset = PasswordReset {
         code: sent.code(),
         password,
@@ -271,6 +286,7 @@ async fn verify_email_page(request: HttpRequest, sent: Query<Sent>) -> Result<Ht
     responses(
         (status = 200, description = "A page that says so", body = String, content_type = "text/html"),
         (status = 422, description = "The page again: the code is not valid, or not any more", body = String, content_type = "text/html"),
+        (status = 429, description = "The page again: too many wrong codes and passwords from this address", body = String, content_type = "text/html"),
     ),
 )]
 async fn verify_email_form(
@@ -280,6 +296,7 @@ async fn verify_email_form(
 ) -> Result<HttpResponse, ApiError> {
     let state = AppState::of(&request)?;
     let done = service::verify_email(state, sent.0.code(), origin.0).await;
+    let done = rate_limit::told(&request, done);
     outcome(&request, Form::Verify, &sent.0, done)
 }
 
@@ -309,6 +326,7 @@ async fn reset_password_page(request: HttpRequest, sent: Query<Sent>) -> Result<
     responses(
         (status = 200, description = "A page that says so", body = String, content_type = "text/html"),
         (status = 422, description = "The page again: the code is not valid, or the password is refused", body = String, content_type = "text/html"),
+        (status = 429, description = "The page again: too many wrong codes and passwords from this address", body = String, content_type = "text/html"),
     ),
 )]
 async fn reset_password_form(
@@ -317,6 +335,7 @@ async fn reset_password_form(
     sent: Parsed<Sent>,
 ) -> Result<HttpResponse, ApiError> {
     let done = reset(AppState::of(&request)?, &sent.0, origin.0).await;
+    let done = rate_limit::told(&request, done);
     outcome(&request, Form::Reset, &sent.0, done)
 }
 
@@ -347,6 +366,7 @@ async fn confirm_email_page(request: HttpRequest, sent: Query<Sent>) -> Result<H
         (status = 200, description = "A page that says so", body = String, content_type = "text/html"),
         (status = 409, description = "The page again: another account has the address meanwhile", body = String, content_type = "text/html"),
         (status = 422, description = "The page again: the code is not valid, or not any more", body = String, content_type = "text/html"),
+        (status = 429, description = "The page again: too many wrong codes and passwords from this address", body = String, content_type = "text/html"),
     ),
 )]
 async fn confirm_email_form(
@@ -356,5 +376,6 @@ async fn confirm_email_form(
 ) -> Result<HttpResponse, ApiError> {
     let state = AppState::of(&request)?;
     let done = service::confirm_email(state, sent.0.code(), origin.0).await;
+    let done = rate_limit::told(&request, done);
     outcome(&request, Form::Confirm, &sent.0, done.map(drop))
 }

@@ -13,6 +13,7 @@ pub(super) struct Words {
     pub(super) type_it: &'static str,
     pub(super) bad_code: &'static str,
     pub(super) taken: &'static str,
+    pub(super) too_many: &'static str,
     pub(super) close: &'static str,
 }
 
@@ -52,6 +53,7 @@ pub(super) static ENGLISH: Words = Words {
     bad_code: "This code is not valid, or not any more. It works once, for a while, and only the last one that was sent. \
                Ask for a new one.",
     taken: "Another account has this address meanwhile.",
+    too_many: "There were too many attempts from here. Wait a while, and press the button again.",
     close: "You can close this page.",
 };
 
@@ -82,6 +84,7 @@ pub(super) static GERMAN: Words = Words {
     bad_code: "Dieser Code gilt nicht oder nicht mehr. Er geht einmal, eine Zeit lang, und nur der zuletzt gesendete. \
                Fordere einen neuen an.",
     taken: "Ein anderes Konto hat inzwischen diese Adresse.",
+    too_many: "Von hier kamen zu viele Versuche. Warte eine Weile und drücke noch einmal auf den Knopf.",
     close: "Du kannst diese Seite schließen.",
 };
 

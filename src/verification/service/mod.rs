@@ -2,6 +2,7 @@
 
 mod housekeeping;
 mod prepare;
+mod present;
 mod prove;
 
 use serde_json::{Map, Value};

@@ -1,12 +1,15 @@
 //! What the proof of a mailbox is good for. Each takes its code in the transaction of its effect: of many that come with the
-//! same code at once, one succeeds.
+//! same code at once, one succeeds. Wrong ones count for the client's address: see `present`.
 
 use super::super::model::{PasswordReset, PresentedCode, Purpose, StoredCode};
 use super::super::store;
+use super::present::find;
 use crate::app::AppState;
 use crate::audit::{self, AuditEvent};
 use crate::db::{Transaction, UniqueKey, violated_key};
-use crate::domain::{Actor, AuditAction, Change, EmailAddress, Origin, UserId, UserStatus};
+use crate::domain::{
+    Actor, AuditAction, Change, EmailAddress, Limited, Origin, Password, UserId, UserStatus,
+};
 use crate::error::ApiError;
 use crate::mail::{self, MailKind};
 use crate::security::passwords::PasswordContext;
@@ -24,13 +27,22 @@ const WITH_CODES: [MailKind; 4] = [
 /// Proves an address: of an account, or of a registration, which there is an account for from then on.
 ///
 /// # Errors
-/// [`ApiError::InvalidCode`].
-pub async fn verify_email(state: &AppState, code: PresentedCode, origin: Origin) -> Result<(), ApiError> {
-    let code = find(state, code, &[Purpose::VerifyEmail, Purpose::Registration]).await?;
-    match code.user_id {
-        Some(id) => verify_account(state, id, code, &origin).await,
-        None => complete_registration(state, code, &origin).await,
-    }
+/// [`ApiError::InvalidCode`], [`ApiError::TooManyRequests`].
+pub async fn verify_email(
+    state: &AppState,
+    code: PresentedCode,
+    origin: Origin,
+) -> Limited<Result<(), ApiError>> {
+    let purposes = &[Purpose::VerifyEmail, Purpose::Registration];
+    let Limited { outcome, standing } = find(state, code, purposes, &origin).await;
+    let outcome = match outcome {
+        Ok(code) => match code.user_id {
+            Some(id) => verify_account(state, id, code, &origin).await,
+            None => complete_registration(state, code, &origin).await,
+        },
+        Err(error) => Err(error),
+    };
+    Limited { outcome, standing }
 }
 
 async fn verify_account(
@@ -112,9 +124,32 @@ fn overtaken(error: sea_orm::DbErr) -> ApiError {
 ///
 /// # Errors
 /// [`ApiError::InvalidCode`]; [`ApiError::Validation`] for a password that is easy to guess, with the code still good;
-/// [`ApiError::Overloaded`].
-pub async fn reset_password(state: &AppState, reset: PasswordReset, origin: Origin) -> Result<(), ApiError> {
-    let code = find(state, reset.code, &[Purpose::ResetPassword, Purpose::Invitation]).await?;
+/// [`ApiError::TooManyRequests`]; [`ApiError::Overloaded`].
+pub async fn reset_password(
+    state: &AppState,
+    reset: PasswordReset,
+    origin: Origin,
+) -> Limited<Result<(), ApiError>> {
+    let PasswordReset { code, password } = reset;
+    // Before the count: what can't be hashed needn't be written down.
+    if let Err(overloaded) = state.passwords.has_room(origin.network()) {
+        return Limited::freely(Err(overloaded.into()));
+    }
+    let purposes = &[Purpose::ResetPassword, Purpose::Invitation];
+    let Limited { outcome, standing } = find(state, code, purposes, &origin).await;
+    let outcome = match outcome {
+        Ok(code) => reset_with(state, code, password, &origin).await,
+        Err(error) => Err(error),
+    };
+    Limited { outcome, standing }
+}
+
+async fn reset_with(
+    state: &AppState,
+    code: StoredCode,
+    password: Password,
+    origin: &Origin,
+) -> Result<(), ApiError> {
     let id = code.user_id.ok_or(ApiError::InvalidCode)?;
     let user = state
         .db
@@ -126,10 +161,10 @@ pub async fn reset_password(state: &AppState, reset: PasswordReset, origin: Orig
         display_name: user.display_name.clone(),
     };
     // Nothing is used up before the password is found good.
-    let hash = users::hash_new(state, reset.password, context).await?;
+    let hash = users::hash_new(state, password, context, origin.network()).await?;
     let reset_event =
-        event(state, AuditAction::PasswordChanged, id, &origin).with("by", code.purpose.as_str());
-    let verified = event(state, AuditAction::EmailVerified, id, &origin);
+        event(state, AuditAction::PasswordChanged, id, origin).with("by", code.purpose.as_str());
+    let verified = event(state, AuditAction::EmailVerified, id, origin);
     let notice = mail::compose(state, MailKind::PasswordChanged, Some(id), user.email);
     let now = state.ambient.now();
     state
@@ -164,11 +199,26 @@ pub async fn reset_password(state: &AppState, reset: PasswordReset, origin: Orig
 /// Puts the address that waits, and that the code was mailed to, in the place of the present one, which is told.
 ///
 /// # Errors
-/// [`ApiError::InvalidCode`]; [`ApiError::EmailTaken`] where somebody else has registered the address meanwhile.
-pub async fn confirm_email(state: &AppState, code: PresentedCode, origin: Origin) -> Result<User, ApiError> {
-    let code = find(state, code, &[Purpose::ConfirmEmail]).await?;
+/// [`ApiError::InvalidCode`], [`ApiError::TooManyRequests`]; [`ApiError::EmailTaken`] where somebody else has registered
+/// the address meanwhile.
+pub async fn confirm_email(
+    state: &AppState,
+    code: PresentedCode,
+    origin: Origin,
+) -> Limited<Result<User, ApiError>> {
+    let Limited { outcome, standing } = find(state, code, &[Purpose::ConfirmEmail], &origin).await;
+    let outcome = match outcome {
+        Ok(code) => confirm_with(state, code, &origin).await,
+        Err(error) => Err(error),
+    };
+    Limited { outcome, standing }
+}
+
+async fn confirm_with(state: &AppState, code: StoredCode, origin: &Origin) -> Result<User, ApiError> {
     let id = code.user_id.ok_or(ApiError::InvalidCode)?;
-    let event = event(state, AuditAction::EmailChanged, id, &origin);
+    let event = event(state, AuditAction::EmailChanged, id, origin)
+        .with("way", "confirmed")
+        .with("verified", true);
     let notice = mail::compose(state, MailKind::EmailChanged, Some(id), String::new());
     let now = state.ambient.now();
     state
@@ -227,45 +277,4 @@ async fn lock(transaction: &Transaction, id: UserId) -> Result<Account, ApiError
 fn event(state: &AppState, action: AuditAction, id: UserId, origin: &Origin) -> AuditEvent {
     // Whoever reads the mailbox is the user, as far as anybody can tell.
     AuditEvent::success(&state.trail, action, Actor::User(id), Some(id), origin)
-}
-
-/// The code that somebody presents, for one of these purposes, still good.
-async fn find(state: &AppState, code: PresentedCode, purposes: &[Purpose]) -> Result<StoredCode, ApiError> {
-    let now = state.ambient.now();
-    let found = match code {
-        PresentedCode::Nonsense => None,
-        PresentedCode::Token(token) => {
-            let digest = token.digest();
-            state
-                .db
-                .read(move |reader| async move { store::by_token(&reader, digest).await })
-                .await?
-        }
-        PresentedCode::Typed(code, email) => {
-            let Some(post) = &state.mail else {
-                return Err(ApiError::InvalidCode);
-            };
-            let (purposes, keys) = (purposes.to_vec(), std::sync::Arc::clone(&post.keys));
-            state
-                .db
-                .write(move |writer| async move {
-                    let transaction = writer.begin().await?;
-                    let charged = store::charge_guess(&*transaction, &email, &purposes, now).await?;
-                    let right = |stored: &StoredCode| {
-                        keys.typed_digest(stored.purpose.as_str(), &stored.email, &code) == stored.typed
-                    };
-                    let found = charged.iter().find(|stored| right(stored)).cloned();
-                    if found.is_some() {
-                        let ids: Vec<_> = charged.iter().map(|stored| stored.id).collect();
-                        store::forgive_guess(&*transaction, &ids).await?;
-                    }
-                    transaction.commit().await?;
-                    Ok(found)
-                })
-                .await?
-        }
-    };
-    found
-        .filter(|code| purposes.contains(&code.purpose) && code.expires_at > now)
-        .ok_or(ApiError::InvalidCode)
 }

@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use entity::idempotency_keys;
-use sea_orm::{EntityTrait as _, PaginatorTrait as _};
+use futures_util::future::{Either, select};
+use sea_orm::{
+    ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait as _, PaginatorTrait as _,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
+};
 use serde_json::{Value, json};
 
 use super::Admin;
@@ -27,6 +31,20 @@ fn told(answer: &Answer) -> (u16, String, Option<String>, Option<String>) {
 
 fn ada(password: &str) -> Value {
     json!({"email": "ada@example.test", "password": password})
+}
+
+/// Keeps everybody from making accounts, and from nothing else, until it is rolled back.
+async fn hold_registrations(world: &World) -> DatabaseTransaction {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..Default::default()
+    };
+    let transaction = world.db().begin_with_options(options).await.unwrap();
+    if transaction.get_database_backend() == DbBackend::Postgres {
+        let lock = "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE";
+        transaction.execute_unprepared(lock).await.unwrap();
+    }
+    transaction
 }
 
 scenario! {
@@ -97,6 +115,31 @@ scenario! {
         assert_eq!(world.count_users().await, 1);
         let after = world.post("/users/").header("idempotency-key", "k").json(&ada(PASSWORD)).await;
         assert!(done.contains(&told(&after)));
+    }
+
+    async fn while_the_first_is_answered_each_instance_refuses_the_next_and_all_that_wait_are_told_the_same(world: World) {
+        let other = world.second_instance().await;
+        let held = hold_registrations(&world).await;
+        let mut waiting = Vec::new();
+        for place in [&world, &other] {
+            let send = || place.post("/users/").header("idempotency-key", "k").json(&ada(PASSWORD)).into_future();
+            // One of the two comes first and can't write: whichever ends now is the other, and is refused for it.
+            let (refused, first) = match select(send(), send()).await {
+                Either::Left(ended) | Either::Right(ended) => ended,
+            };
+            assert_eq!(refused.expect(409).problem("conflict")["detail"],
+                "The first request with this Idempotency-Key is still being answered.");
+            waiting.push(tokio::spawn(first));
+        }
+        assert!(waiting.iter().all(|first| !first.is_finished()), "an answer without an account");
+        held.rollback().await.unwrap();
+        let mut answers = Vec::new();
+        for first in waiting {
+            answers.push(told(&first.await.unwrap().expect(201)));
+        }
+        assert_eq!(answers[0], answers[1]);
+        assert_eq!(world.count_users().await, 1);
+        assert_eq!(idempotency_keys::Entity::find().count(&world.db()).await.unwrap(), 1);
     }
 
     async fn an_admins_keys_are_nobody_elses(world: World) {

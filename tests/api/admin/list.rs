@@ -51,6 +51,26 @@ async fn named(world: &World, people: &[(&str, &str)]) {
     }
 }
 
+/// A statement that makes 6,000 accounts of an instant, whose addresses begin so.
+fn many(world: &World, prefix: &str, year: u32) -> String {
+    let columns = "id, email, email_verified, metadata, status, revision, created_at, updated_at";
+    let (id, at, numbers) = match world.db().get_database_backend() {
+        sea_orm::DbBackend::Postgres => (
+            "gen_random_uuid()".to_owned(),
+            format!("'{year}-01-01 00:00:00+00'::timestamptz"),
+            "generate_series(1, 6000) AS n(n)".to_owned(),
+        ),
+        _ => (
+            "randomblob(16)".to_owned(),
+            format!("'{year}-01-01T00:00:00+00:00'"),
+            "(WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 6000) SELECT n FROM n) n".to_owned(),
+        ),
+    };
+    format!(
+        "INSERT INTO users ({columns}) SELECT {id}, '{prefix}' || n || '@x.test', false, '{{}}', 'active', 1, {at}, {at} FROM {numbers}"
+    )
+}
+
 scenario! {
     async fn an_account_is_shown_with_what_an_admin_needs_to_know(world: World) {
         let admin = Admin::of(&world).await;
@@ -206,24 +226,8 @@ scenario! {
     async fn a_page_looks_at_so_much_and_leads_on_where_that_was_too_little(world: World) {
         let admin = Admin::of(&world).await;
         // More than are sorted for a page answer to the prefix, and are older than as many others.
-        let sql = |prefix: &str, year: u32| {
-            let columns = "id, email, email_verified, metadata, status, revision, created_at, updated_at";
-            let (id, at, numbers) = match world.db().get_database_backend() {
-                sea_orm::DbBackend::Postgres => (
-                    "gen_random_uuid()".to_owned(),
-                    format!("'{year}-01-01 00:00:00+00'::timestamptz"),
-                    "generate_series(1, 6000) AS n(n)".to_owned(),
-                ),
-                _ => (
-                    "randomblob(16)".to_owned(),
-                    format!("'{year}-01-01T00:00:00+00:00'"),
-                    "(WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 6000) SELECT n FROM n) n".to_owned(),
-                ),
-            };
-            format!("INSERT INTO users ({columns}) SELECT {id}, '{prefix}' || n || '@x.test', false, '{{}}', 'active', 1, {at}, {at} FROM {numbers}")
-        };
         for (prefix, year) in [("old", 2001), ("new", 2002)] {
-            world.db().execute_unprepared(&sql(prefix, year)).await.unwrap();
+            world.db().execute_unprepared(&many(&world, prefix, year)).await.unwrap();
         }
         let mut seen = 0;
         let mut pages = 0;
@@ -246,5 +250,86 @@ scenario! {
         // In their own order, and where few enough answer, there is nothing to look past.
         assert_eq!(emails(&list(&world, &admin, "?q=old7&limit=100").await).len(), 100);
         assert_eq!(emails(&list(&world, &admin, "?q=old59&sort=email&limit=200").await).len(), 111);
+    }
+
+    async fn a_time_is_read_the_same_way_wherever_it_narrows_a_list_down(world: World) {
+        let admin = Admin::of(&world).await;
+        for (path, name) in [
+            ("/admin/users", "created_after"),
+            ("/admin/users", "created_before"),
+            ("/admin/audit", "after"),
+            ("/admin/audit", "before"),
+        ] {
+            let send = |value: &str| world.get(&format!("{path}?{name}={value}")).bearer(&admin.token);
+            // A bare `+` is a space once it is decoded.
+            let mut found = Vec::new();
+            for value in [
+                "2001-01-31T12:00:00Z",
+                "2001-01-31T14:00:00%2B02:00",
+                "2001-01-31T14:00:00+02:00",
+                "2001-01-31T09:00:00-03:00",
+            ] {
+                found.push(send(value).await.expect(200).json()["items"].as_array().unwrap().len());
+            }
+            assert!(found.iter().all(|count| *count == found[0]), "{path} {name}: {found:?}");
+            for value in ["yesterday", "2001-01-31", "2001-13-01T00:00:00Z", "10000-01-01T00:00:00Z", ""] {
+                let answer = send(value).await.expect(422);
+                answer.faults(&[(format!("/{name}").as_str(), "invalid_time")]);
+                assert_eq!(
+                    answer.json()["errors"][0]["detail"],
+                    "must be a time such as 2026-01-31T12:00:00Z (RFC 3339)"
+                );
+            }
+        }
+    }
+
+    async fn a_role_that_few_hold_is_found_at_once_whatever_else_is_asked(world: World) {
+        let admin = Admin::of(&world).await;
+        // The holders are the oldest of many, and all are active: neither the status nor the order leads to them.
+        for (prefix, year) in [("old", 2001), ("new", 2002)] {
+            world.db().execute_unprepared(&many(&world, prefix, year)).await.unwrap();
+        }
+        let give = |role: &str, from: u32, to: u32| {
+            format!(
+                "INSERT INTO user_roles (user_id, role) SELECT id, '{role}' FROM users \
+                 WHERE email IN (SELECT email FROM users WHERE email LIKE 'old%' ORDER BY email LIMIT {to} OFFSET {from})"
+            )
+        };
+        for sql in [give("rare", 0, 3000), give("common", 0, 4500)] {
+            world.db().execute_unprepared(&sql).await.unwrap();
+        }
+        for sort in ["created_at", "-created_at", "email", "-email"] {
+            let query = format!("role=rare&status=active&sort={sort}&limit=200");
+            let mut next = format!("?{query}");
+            let mut seen = BTreeSet::new();
+            for page in 0..15 {
+                let answer = list(&world, &admin, &next).await.expect(200);
+                let items = emails(&answer);
+                assert_eq!(items.len(), 200, "page {page} by {sort}");
+                seen.extend(items);
+                match answer.json()["next_cursor"].as_str() {
+                    Some(cursor) => next = format!("?{query}&cursor={cursor}"),
+                    None => assert_eq!(page, 14, "{sort}"),
+                }
+            }
+            assert_eq!(seen.len(), 3000, "{sort}");
+        }
+        // Of one that more hold, pages lead on through the order, and meet everybody once.
+        let (mut seen, mut short) = (Vec::new(), 0);
+        let mut next = "?role=common&status=active&limit=200".to_owned();
+        loop {
+            let answer = list(&world, &admin, &next).await.expect(200);
+            let items = emails(&answer);
+            short += usize::from(items.len() < 200);
+            seen.extend(items);
+            match answer.json()["next_cursor"].as_str() {
+                Some(cursor) => next = format!("?role=common&status=active&limit=200&cursor={cursor}"),
+                None => break,
+            }
+        }
+        assert_eq!(seen.len(), 4500);
+        assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 4500);
+        // A thousand accounts are looked at for a page, and no page looks at fewer where it isn't full.
+        assert!((6..=13).contains(&short), "{short} pages that aren't full");
     }
 }

@@ -146,6 +146,70 @@ scenario! {
         works(&world).await;
     }
 
+    async fn what_of_a_head_is_too_long_is_told_by_the_status(world: World) {
+        let usual = "x".repeat(60_000);
+        for head in [
+            wire("GET", &format!("/livez?{usual}"), &[], ""),
+            wire("GET", "/livez", &[("x-long", &usual)], ""),
+            wire("GET", "/livez", &[(&usual, "x")], ""),
+            // Both, each of which may be as long as it is.
+            wire("GET", &format!("/livez?{usual}"), &[("x-long", &usual)], ""),
+        ] {
+            assert_eq!(world.raw(head).await.status, 200);
+        }
+        // Around what the framework's parser of targets takes, and what its buffer holds.
+        for size in [65_534, 70_000, 131_000, 131_072, 200_000] {
+            let long = "x".repeat(size);
+            for line in [
+                wire("GET", &format!("/livez?{long}"), &[], ""),
+                wire("GET", &format!("/{long}"), &[], ""),
+                wire("GET", &format!("http://localhost/{long}"), &[], ""),
+                wire(&long, "/livez", &[], ""),
+                // Without an end.
+                format!("GET /livez?{long}xxx"),
+            ] {
+                refused(&world, line, &[414]).await;
+            }
+            let many: Vec<(String, &str)> = (0..80).map(|n| (format!("x-header-{n}"), &long[..size / 80])).collect();
+            let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+            for fields in [
+                wire("GET", "/livez", &[("x-long", &long)], ""),
+                wire("GET", "/livez", &[("cookie", &long)], ""),
+                wire("GET", "/livez", &many, ""),
+                // The name of a header: the framework itself would panic at it.
+                wire("GET", "/livez", &[(&long, "x")], ""),
+                wire("GET", &format!("/livez?{usual}"), &[("x-long", &long)], ""),
+                wire("POST", "/login", &[("x-long", &long)], "{}"),
+                format!("GET /livez HTTP/1.1\r\nHost: localhost\r\nx-long: {long}"),
+            ] {
+                refused(&world, fields, &[431]).await;
+            }
+        }
+        // Behind a request that is as it should be, whose answer comes first, also where it asks for another protocol.
+        let long = "x".repeat(100_000);
+        let other = wire("GET", "/livez", &[("Upgrade", "h2c")], "");
+        for first in [wire("GET", "/livez", &[], ""), other] {
+            let mut connection = world.connection().await;
+            connection.send(first + &wire("GET", "/livez", &[(&long, "x")], "") + SMUGGLED).await;
+            assert_eq!(connection.answer().await.expect("an answer").status, 200);
+            let answer = connection.answer().await.expect("an answer");
+            is_refused!(answer, &[431], "a long name behind another one");
+        }
+        for (head, status) in [
+            (wire("GET", &format!("/livez?{long}"), &[], ""), 414),
+            (wire("GET", "/livez", &[("x-long", &long)], ""), 431),
+        ] {
+            let mut connection = world.connection().await;
+            connection.send(wire("GET", "/livez", &[], "") + &head + SMUGGLED).await;
+            assert_eq!(connection.answer().await.expect("an answer").status, 200);
+            let answer = connection.answer().await.expect("an answer");
+            is_refused!(answer, &[status], "behind another one");
+            let rest = connection.rest().await;
+            assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
+        }
+        works(&world).await;
+    }
+
     async fn requests_in_one_breath_are_answered_in_order_and_each_as_its_own(world: World) {
         let (ada, ada_token) = signed_in(&world, "ada").await;
         let (bob, bob_token) = signed_in(&world, "bob").await;

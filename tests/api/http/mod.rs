@@ -197,6 +197,22 @@ async fn one_of_each_status(world: &World, headers: &[(&str, &str)]) -> BTreeMap
         let answer = call.await;
         found.insert(answer.status, answer);
     }
+    // Who tries too often, at another server of the same database.
+    let strict = world
+        .second_instance_with(|variables| {
+            variables.set("ROSTER__LIMITS__ENABLED", "true");
+            variables.set("ROSTER__LIMITS__ACCOUNT_BURST", "1");
+        })
+        .await;
+    let attempt = || {
+        let call = strict.log_in("nobody@example.test", PASSWORD);
+        headers
+            .iter()
+            .fold(call, |call, (name, value)| call.header(name, value))
+    };
+    // Time stands still here, so the second attempt is one too many.
+    attempt().await.expect(401);
+    found.insert(429, attempt().await.expect(429));
     // A fault of ours: a row that nobody of ours has written.
     let broken = users::ActiveModel {
         metadata: Set("no JSON".to_owned()),
@@ -218,7 +234,7 @@ async fn one_of_each_status(world: &World, headers: &[(&str, &str)]) -> BTreeMap
     assert_eq!(
         statuses,
         [
-            200, 201, 204, 400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 500, 503
+            200, 201, 204, 400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 429, 500, 503
         ]
     );
     found
@@ -226,9 +242,11 @@ async fn one_of_each_status(world: &World, headers: &[(&str, &str)]) -> BTreeMap
 
 mod framing;
 mod headers;
+mod lists;
 mod methods;
 mod origins;
 mod pages;
+mod panics;
 mod paths;
 mod pipelining;
 mod slowness;

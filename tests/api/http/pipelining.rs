@@ -44,10 +44,13 @@ scenario! {
         let (_, token) = signed_in(&world, "ada").await;
         let bearer = format!("Bearer {token}");
         for path in readable() {
-            for is_head_first in [true, false] {
+            for (is_head_first, protocol) in [(true, None), (false, None), (true, Some("h2c")), (false, Some("h2c"))] {
                 let pair = if is_head_first { ["HEAD", "GET"] } else { ["GET", "HEAD"] };
-                let [first, second] = pair.map(|method| wire(method, &path, &[("Authorization", &bearer)], ""));
-                let what = format!("{pair:?} {path}");
+                let mut headers = vec![("Authorization", bearer.as_str())];
+                // It is offered another protocol, and has nothing to say in one.
+                headers.extend(protocol.map(|protocol| ("Upgrade", protocol)));
+                let [first, second] = pair.map(|method| wire(method, &path, &headers, ""));
+                let what = format!("{pair:?} {path} {protocol:?}");
                 let mut connection = world.connection().await;
                 connection.send(format!("{first}{second}{first}{second}")).await;
                 check_pair(&mut connection, is_head_first, &what).await;

@@ -3,7 +3,9 @@
 mod accounts;
 mod addresses;
 mod administered;
+mod codes;
 mod fields;
+mod hashing;
 mod honest;
 mod others;
 mod rows;

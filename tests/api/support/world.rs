@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use actix_web::web::ServiceConfig;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::Method;
@@ -166,6 +167,20 @@ impl World {
         let mut variables = self.variables.clone();
         change(&mut variables);
         Self::start(&self.stage, variables, self.clock.clone(), self.post.clone()).await
+    }
+
+    /// Another server on the same state with more mounted: for what no route of the program does.
+    pub fn with_more_mounted(&self, more: fn(&mut ServiceConfig)) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = RunningServer::start_with(listener, self.state.clone(), more).unwrap();
+        let (address, handle) = (server.address, server.handle.clone());
+        self.stage.remember(handle.clone(), tokio::spawn(server.run()));
+        Self {
+            client: Client::new(address, self.state.is_https, self.stage.clone()),
+            address,
+            server: handle,
+            ..self.clone()
+        }
     }
 
     /// Ends this server and starts another one in its place.

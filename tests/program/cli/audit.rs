@@ -8,6 +8,7 @@ use crate::support::{Installation, on_both_databases};
 on_both_databases! {
     a_row_that_was_changed_by_hand_is_found
     a_trail_is_handed_out_and_held_against_what_it_was
+    a_command_seals_what_it_has_done
 }
 
 mod stories {
@@ -37,8 +38,10 @@ mod stories {
             said.contains("4 events are sealed, 0 wait to be, 0 were removed"),
             "{said}"
         );
-        let expected =
-            json!({"is_intact": true, "fault": null, "sealed": 4, "unsealed": 0, "removed_by_age": 0});
+        let expected = json!({
+            "is_intact": true, "fault": null, "sealed": 4, "compared": 0, "exported_at": null,
+            "unsealed": 0, "oldest_unsealed_seconds": null, "removed_by_age": 0,
+        });
         assert_eq!(installation.json(&["audit", "verify"]).await, expected);
 
         by_hand(
@@ -90,7 +93,38 @@ mod stories {
         let file = installation.path("trail.jsonl");
         std::fs::write(&file, &exported).unwrap();
         let against = ["audit", "verify", "--against", "trail.jsonl"];
-        installation.succeeds(&against).await;
+        let said = installation.succeeds(&against).await;
+        assert!(
+            said.contains("4 of them are those of the export, to the letter, which was made at 20"),
+            "{said}"
+        );
+        // The key that has signed it ceases to sign, is taken out of use, and is gone.
+        installation.succeeds(&["keys", "rotate"]).await;
+        by_hand(&installation, "DELETE FROM signing_keys WHERE state = 'previous'").await;
+        let verdict = installation.json(&against).await;
+        let head: Value = serde_json::from_str(exported.lines().next().unwrap()).unwrap();
+        assert_eq!(
+            (&verdict["compared"], &verdict["exported_at"]),
+            (&json!(4), &head["exported_at"])
+        );
+        let another = exported.replacen("\"outcome\":\"success\"", "\"outcome\":\"failure\"", 1);
+        std::fs::write(&file, another).unwrap();
+        let line = installation.fails(&against).await;
+        assert_eq!(
+            line,
+            "trail.jsonl isn't as it was exported: event 1 was changed in it"
+        );
+        std::fs::write(&file, &exported).unwrap();
+        by_hand(
+            &installation,
+            "UPDATE audit_events SET details = '{}' WHERE action = 'audit.exported'",
+        )
+        .await;
+        let line = installation.fails(&against).await;
+        assert!(
+            line.contains("event 4 isn't the one that was exported, by details"),
+            "{line}"
+        );
         // There are accounts, each of which was made with an event.
         by_hand(&installation, "DELETE FROM audit_events").await;
         by_hand(&installation, "DELETE FROM audit_chain").await;
@@ -114,5 +148,33 @@ mod stories {
         std::fs::remove_file(&file).unwrap();
         let line = installation.fails(&against).await;
         assert!(line.contains("cannot read trail.jsonl"), "{line}");
+    }
+
+    pub async fn a_command_seals_what_it_has_done(installation: Installation) {
+        installation.prepare().await;
+        installation.create_user("ada@example.com", &[]).await;
+        installation.succeeds(&["keys", "rotate"]).await;
+        installation.succeeds(&["clients", "create", "billing"]).await;
+        installation
+            .succeeds(&["users", "disable", "ada@example.com"])
+            .await;
+        let verdict = installation.json(&["audit", "verify"]).await;
+        assert_eq!((&verdict["sealed"], &verdict["unsealed"]), (&json!(4), &json!(0)));
+        // What can't be sealed is a warning: the command is done.
+        by_hand(&installation, "UPDATE audit_chain SET number = 3").await;
+        let ended = installation.run(&["users", "enable", "ada@example.com"]).await;
+        assert_eq!(ended.code, 0, "{ended:?}");
+        assert!(
+            ended
+                .stderr
+                .contains("have no place in the audit trail's chain yet"),
+            "{ended:?}"
+        );
+        by_hand(&installation, "UPDATE audit_chain SET number = 4").await;
+        let verdict = installation.json(&["audit", "verify"]).await;
+        assert_eq!((&verdict["sealed"], &verdict["unsealed"]), (&json!(4), &json!(1)));
+        assert!(verdict["oldest_unsealed_seconds"].is_u64(), "{verdict}");
+        let said = installation.succeeds(&["audit", "verify"]).await;
+        assert!(said.contains("1 wait to be (the oldest for "), "{said}");
     }
 }

@@ -100,8 +100,7 @@ mod stories {
 
         let (first, second) = (text(&billing, "client_id"), text(&rows[1], "client_id"));
         assert!(printed.contains(second), "{printed}");
-        // A script has decided already.
-        let done = installation.json(&["clients", "delete", first]).await;
+        let done = installation.json(&["clients", "delete", first, "--yes"]).await;
         assert_eq!(
             done["done"],
             format!("Billing of the Straße ({first}) is removed")

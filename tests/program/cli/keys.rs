@@ -50,13 +50,14 @@ mod stories {
 
         // The current one: the next takes its place at once.
         installation
-            .succeeds(&["keys", "retire", &state(&rotated, "current")[0]])
+            .succeeds(&["keys", "retire", &state(&rotated, "current")[0], "--yes"])
             .await;
         let retired = installation.json(&["keys", "list"]).await;
         assert_eq!(state(&retired, "current"), state(&rotated, "next"));
         assert_eq!(state(&retired, "previous"), state(&rotated, "previous"));
         assert_eq!(state(&retired, "next").len(), 1);
 
+        // Also without --yes: there is nothing to be asked about.
         let line = installation.fails(&["keys", "retire", "no-such-key"]).await;
         assert!(line.contains("no-such-key"), "{line}");
         assert_eq!(installation.json(&["keys", "list"]).await, retired);
@@ -86,7 +87,7 @@ async fn keys_that_another_secret_sealed_can_be_ended_but_not_rotated() {
     );
     assert_eq!(installation.json(&["keys", "list"]).await, keys);
     for id in state(&keys, "next").iter().chain(&state(&keys, "current")) {
-        installation.succeeds(&["keys", "retire", id]).await;
+        installation.succeeds(&["keys", "retire", id, "--yes"]).await;
     }
     installation.serve().await.stop().await;
 }

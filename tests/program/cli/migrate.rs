@@ -51,8 +51,7 @@ mod stories {
         assert_eq!(last, json!({ "taken_back": [names[all - 1]] }));
         let up_to = |count: usize| -> Vec<bool> { (0..all).map(|index| index < count).collect() };
         assert_eq!(applied(&installation).await, up_to(all - 1));
-        // A script at the other end of a pipe has decided already.
-        let more = installation.json(&["migrate", "down", "-n", "2"]).await;
+        let more = installation.json(&["migrate", "down", "-n", "2", "--yes"]).await;
         assert_eq!(more, json!({ "taken_back": [names[all - 2], names[all - 3]] }));
         let text = installation.succeeds(&["migrate", "status"]).await;
         let states: Vec<_> = text
@@ -123,8 +122,12 @@ async fn only_up_and_fresh_make_a_database() {
             "{line}"
         );
     }
+    for (command, says) in [("up", "would be applied"), ("fresh", "applied anew")] {
+        let text = installation.succeeds(&["migrate", command, "--dry-run"]).await;
+        assert!(text.contains(says), "{text}");
+    }
     assert!(installation.contents().is_empty());
-    installation.succeeds(&["migrate", "fresh"]).await;
+    installation.succeeds(&["migrate", "fresh", "--yes"]).await;
     assert_eq!(applied(&installation).await, vec![true; all()]);
 }
 

@@ -1,7 +1,9 @@
 //! The command line, as far as operators and scripts rely on it. A file for each of its larger parts.
 
+mod administration;
 mod audit;
 mod clients;
+mod dry_runs;
 mod keys;
 mod migrate;
 mod transfer;
@@ -74,6 +76,62 @@ async fn a_wrong_use_ends_with_code_2_and_changes_nothing() {
         &["users", "create", "ada@example.com", "--role", "not a role"],
         &["users", "set-password", "ada@example.com", PASSWORD],
         &["users", "list", "--status", "asleep"],
+        &["users", "list", "--sort", "age"],
+        &["users", "list", "--created-after", "yesterday"],
+        &["users", "list", "--limit", "0"],
+        &["users", "list", "--email", "not an address"],
+        &["users", "show", "neither an address nor an id"],
+        &["users", "update", "ada@example.com"],
+        &["users", "update", "ada@example.com", "--dry-run"],
+        &["users", "update", "ada@example.com", "--metadata", "[]"],
+        &[
+            "users",
+            "update",
+            "ada@example.com",
+            "--metadata",
+            r#"{"a":1,"a":2}"#,
+        ],
+        &[
+            "users",
+            "update",
+            "ada@example.com",
+            "--email-verified",
+            "perhaps",
+        ],
+        &[
+            "users",
+            "update",
+            "ada@example.com",
+            "--role",
+            "editor",
+            "--no-roles",
+        ],
+        &[
+            "users",
+            "create",
+            "ada@example.com",
+            "--invite",
+            "--password-stdin",
+        ],
+        &[
+            "users",
+            "sessions",
+            "ada@example.com",
+            "--session",
+            "0190a5d0-3c5e-7b2f-8a41-0d6f2b7c9e13",
+        ],
+        &[
+            "users",
+            "sessions",
+            "ada@example.com",
+            "--end",
+            "--session",
+            "the first",
+        ],
+        &["users", "personal-data"],
+        &["audit", "list", "--action", "user.sing_in"],
+        &["audit", "list", "--actor", "nobody"],
+        &["audit", "list", "--before", "2026-01-31"],
         &["users", "disable"],
         &["users", "import", "users.jsonl"],
         &["users", "import", "--from", "roster"],
@@ -115,6 +173,20 @@ async fn help_and_version_succeed_on_standard_output() {
             installation.succeeds(arguments).await.contains("Usage: roster"),
             "{arguments:?}"
         );
+    }
+    for arguments in [
+        ["users", "create"],
+        ["users", "list"],
+        ["users", "update"],
+        ["users", "sessions"],
+        ["users", "personal-data"],
+        ["audit", "list"],
+    ] {
+        let help = installation
+            .succeeds(&[&arguments[..], &["--help"]].concat())
+            .await;
+        let example = format!("\n  roster {} ", arguments.join(" "));
+        assert!(help.contains("Example") && help.contains(&example), "{help}");
     }
 }
 
@@ -296,8 +368,12 @@ async fn a_person_is_asked_before_anything_is_destroyed() {
     let installation = Installation::new();
     installation.prepare().await;
     installation.create_user("ada@example.com", &[]).await;
+    let keys = installation.json(&["keys", "list"]).await;
+    let retire = format!("keys retire {}", keys[0]["id"].as_str().unwrap());
     for command in [
         "users delete ada@example.com",
+        "users sessions ada@example.com --end",
+        &retire,
         "migrate fresh",
         "migrate down -n 4",
     ] {
@@ -315,6 +391,7 @@ async fn a_person_is_asked_before_anything_is_destroyed() {
             );
         }
         installation.succeeds(&["users", "show", "ada@example.com"]).await;
+        assert_eq!(installation.json(&["keys", "list"]).await, keys);
     }
     let mut terminal = Terminal::open(&installation, "users delete ada@example.com").unwrap();
     terminal.wait_for("[y/N]").await;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{Installation, PATIENCE, ROSTER, column, connect, on_both_databases, rounds};
+use crate::support::{Installation, PATIENCE, ROSTER, Terminal, column, connect, on_both_databases, rounds};
 
 /// The password of everybody here, as the bcrypt package of the Python Package Index hashes it:
 /// `bcrypt.hashpw(b"plum-orbit-canvas-47", bcrypt.gensalt(5))`.
@@ -21,6 +21,7 @@ on_both_databases! {
     what_is_refused_is_said_with_its_line
     what_can_be_gone_on_with_is_said_and_nothing_else
     an_import_that_is_killed_is_gone_on_with
+    a_file_of_firebase_may_have_its_parameters_in_it
     schemes_are_counted
 }
 
@@ -67,6 +68,85 @@ async fn look(installation: &Installation) -> DatabaseConnection {
 async fn accounts(database: &DatabaseConnection) -> usize {
     let count = column(database, "SELECT CAST(COUNT(*) AS TEXT) FROM users").await;
     count[0].parse().unwrap()
+}
+
+#[tokio::test]
+async fn who_moves_from_one_database_to_the_other_and_back_is_the_same_to_the_byte() {
+    let Some(postgresql) = Installation::on_postgresql().await else {
+        return;
+    };
+    let (sqlite, back) = (Installation::new(), Installation::new());
+    for installation in [&sqlite, &postgresql, &back] {
+        installation.prepare().await;
+    }
+    let import = ["users", "import", "-", "--from", "roster"];
+    // More than are read, written and exported at a time, with and without everything that a record may have.
+    let mut all = lines(2100);
+    writeln!(
+        all,
+        "{}",
+        json!({
+            "email": "exact@example.test",
+            "pending_email": "other@example.test",
+            // What a database could round, reorder or trim.
+            "metadata": {"z": 1.0, "a": 1e-7, "n": 9_007_199_254_740_993_u64, "text": " \u{1f98a}\t\"\\ ", "list": []},
+            "created_at": "0001-01-01T00:00:00.001Z",
+            "updated_at": "9999-12-31T23:59:59.999Z",
+            "last_login_at": "1969-12-31T23:59:59.999Z",
+        })
+    )
+    .unwrap();
+    sqlite.succeeds_with_input(&import, &all).await;
+    let first = sqlite.export_with_hashes().await;
+    assert_eq!(first.lines().count(), 2101);
+    postgresql.succeeds_with_input(&import, &first).await;
+    let second = postgresql.export_with_hashes().await;
+    assert!(second == first, "PostgreSQL has made something else of it");
+    back.succeeds_with_input(&import, &second).await;
+    assert!(
+        back.export_with_hashes().await == first,
+        "SQLite has made something else of it"
+    );
+}
+
+#[tokio::test]
+async fn a_terminal_is_shown_how_far_it_has_come_and_a_file_is_not() {
+    let installation = Installation::new();
+    installation.prepare().await;
+    std::fs::write(installation.path("users.jsonl"), lines(2500)).unwrap();
+    let Some(terminal) = Terminal::open(&installation, "users import users.jsonl --from roster") else {
+        return;
+    };
+    let (code, screen) = terminal.ended().await;
+    assert_eq!(code, Some(0), "{screen}");
+    // A bar of thirty signs, written over, and gone when there is something to say.
+    let bar = screen.split('[').find(|part| part.contains(" %")).expect("a bar");
+    let (signs, share) = bar.split_once(']').unwrap();
+    assert_eq!(signs.len(), 30, "{screen}");
+    assert!(
+        signs.starts_with('#') && signs.trim_matches(['#', '.']).is_empty(),
+        "{screen}"
+    );
+    let share: u32 = share.split('%').next().unwrap().trim().parse().unwrap();
+    assert!((1..=100).contains(&share), "{screen}");
+    let (_, after) = screen.rsplit_once(" %").unwrap();
+    assert!(after.contains("\r\u{1b}[K"), "the bar stays: {after:?}");
+    assert!(after.contains("2500 rows read: 2500 imported"), "{after:?}");
+
+    // What has no length is counted, and so is what goes out.
+    let terminal = Terminal::open(&installation, "users export").unwrap();
+    let (code, screen) = terminal.ended().await;
+    assert_eq!(code, Some(0));
+    assert!(screen.contains("\r1 users\u{1b}[K"), "no count on the screen");
+
+    // `succeeds` holds that nothing is said on standard error where that isn't a terminal.
+    let again = installation
+        .succeeds(&["users", "import", "users.jsonl", "--from", "roster"])
+        .await;
+    assert_eq!(
+        again,
+        "2500 rows read: 0 imported, 2500 there already, 0 refused\n"
+    );
 }
 
 mod stories {
@@ -270,6 +350,38 @@ mod stories {
         assert_eq!(roles, [(2 * users.div_ceil(7)).to_string()]);
     }
 
+    pub async fn a_file_of_firebase_may_have_its_parameters_in_it(installation: Installation) {
+        const CONFIG: &str = include_str!("../../exports/firebase-config.txt");
+        installation.prepare().await;
+        let export: Value = serde_json::from_str(include_str!("../../exports/firebase.json")).unwrap();
+        let text = format!(
+            "{{\"hash_config\": {},\n\"users\": {}}}",
+            json!(CONFIG),
+            export["users"]
+        );
+        std::fs::write(installation.path("firebase.json"), text).unwrap();
+        std::fs::write(installation.path("config.txt"), CONFIG).unwrap();
+        let import = ["users", "import", "firebase.json", "--from", "firebase"];
+        // Once is enough, and whoever gives them twice is asked which.
+        let line = installation
+            .fails(&[&import[..], &["--firebase-config", "config.txt"]].concat())
+            .await;
+        assert!(
+            line.contains("has a hash_config, and another one was given besides"),
+            "{line}"
+        );
+        let ended = installation.run(&import).await;
+        assert_eq!(ended.code, 1, "{ended:?}");
+        assert_eq!(
+            ended.stdout,
+            "3 rows read: 2 imported, 0 there already, 1 refused\n"
+        );
+        assert!(ended.stderr.starts_with("line 2: email: "), "{ended:?}");
+        let schemes = installation.json(&["users", "schemes"]).await;
+        assert_eq!(schemes["items"][0]["scheme"], "firebase-scrypt", "{schemes}");
+        assert_eq!(schemes["without_password"], 1, "{schemes}");
+    }
+
     pub async fn schemes_are_counted(installation: Installation) {
         installation.prepare().await;
         installation.create_user("ada@example.com", &[]).await;
@@ -283,11 +395,18 @@ mod stories {
             .collect();
         assert_eq!(rows[0][..3], ["SCHEME", "COST", "ACCOUNTS"], "{table}");
         assert_eq!(rows[1], ["bcrypt", "cost=4", "1", "-", "1", "-"], "{table}");
-        assert_eq!(rows[2][..3], ["bcrypt", "cost=5", "3"], "{table}");
+        // The first of the three signed in once, and the others never.
+        assert_eq!(
+            rows[2],
+            ["bcrypt", "cost=5", "3", "2021-02-03T04:05:06Z", "2", "-"],
+            "{table}"
+        );
         let json = installation.json(&["users", "schemes"]).await;
         assert_eq!(
             (&json["items"][1]["accounts"], &json["without_password"]),
             (&json!(3), &json!(0))
         );
+        assert_eq!(json["items"][1]["oldest_login_at"], "2021-02-03T04:05:06Z");
+        assert_eq!(json["items"][0]["oldest_login_at"], Value::Null);
     }
 }

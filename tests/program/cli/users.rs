@@ -55,12 +55,11 @@ mod stories {
             (&json!(ADA), &json!(["admin", "support"]), &json!("active"))
         );
         let fields: Vec<_> = shown.as_object().unwrap().keys().map(String::as_str).collect();
-        assert!(
-            !fields
-                .iter()
-                .any(|field| field.contains("password") || field.contains("hash")),
-            "{fields:?}"
-        );
+        let about_passwords: Vec<_> = fields
+            .iter()
+            .filter(|field| field.contains("password") || field.contains("hash"))
+            .collect();
+        assert_eq!(about_passwords, [&"password_scheme"]);
 
         for (filter, emails) in [
             (&[][..], &[ADA, EVE][..]),
@@ -133,7 +132,7 @@ mod stories {
             "a session that has ended stays so"
         );
         let token = client.login(EVE).await;
-        installation.succeeds(&["users", "delete", EVE]).await;
+        installation.succeeds(&["users", "delete", EVE, "--yes"]).await;
         assert_eq!(client.me(&token).await.0, 401);
         assert_eq!(client.try_login(EVE, PASSWORD).await.0, 401);
         server.stop().await;
@@ -222,7 +221,7 @@ async fn a_long_list_is_complete() {
         let row = format!(
             "INSERT INTO users (id, email, email_verified, metadata, status, revision, created_at, updated_at) VALUES \
              (X'0190000000007000800000000000{number:04x}', 'user{number:03}@example.com', 0, '{{}}', 'active', 1, \
-             '2026-01-01T00:00:00.000+00:00', '2026-01-01T00:00:00.000+00:00')"
+             '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:00+00:00')"
         );
         sea_orm::ConnectionTrait::execute_unprepared(&database, &row)
             .await

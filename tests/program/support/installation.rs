@@ -63,6 +63,16 @@ impl Installation {
         self
     }
 
+    /// The same folder and database with a variable set, for a server that comes after or stands beside.
+    pub fn but_with(&self, name: &str, value: &str) -> Self {
+        let same = Self {
+            folder: Arc::clone(&self.folder),
+            variables: self.variables.clone(),
+            database: self.database.clone(),
+        };
+        same.with(name, value)
+    }
+
     /// Without a variable.
     pub fn without(mut self, name: &str) -> Self {
         self.variables.remove(name);

@@ -9,7 +9,7 @@ use super::super::strength::{PasswordContext, PasswordPolicy, Weakness};
 use super::super::{JobCosts, JobKind, Passwords, PasswordsSettings, Verified};
 use super::{cheap, password, stored};
 use crate::clock::Random;
-use crate::domain::{PasswordAttempt, PasswordHash};
+use crate::domain::{ClientNetwork, PasswordAttempt, PasswordHash};
 
 /// Another number each time.
 #[derive(Debug, Default)]
@@ -45,11 +45,12 @@ fn context() -> PasswordContext {
     }
 }
 
+const NOBODY: ClientNetwork = ClientNetwork::None;
 const GOOD: &str = "bicycle lantern orchard velvet";
 
 async fn hash(passwords: &Passwords, text: &str) -> PasswordHash {
     passwords
-        .hash_new(password(text), context())
+        .hash_new(password(text), context(), NOBODY)
         .await
         .unwrap()
         .unwrap()
@@ -57,7 +58,7 @@ async fn hash(passwords: &Passwords, text: &str) -> PasswordHash {
 
 async fn verify(passwords: &Passwords, attempt: &str, stored: Option<PasswordHash>) -> Verified {
     passwords
-        .verify(PasswordAttempt::parse(attempt), stored)
+        .verify(PasswordAttempt::parse(attempt), stored, NOBODY)
         .await
         .unwrap()
 }
@@ -79,7 +80,7 @@ async fn a_good_password_is_hashed_and_verifies() {
 async fn a_bad_password_is_not_hashed() {
     let passwords = passwords(cheap(Algorithm::Bcrypt));
     let weaknesses = passwords
-        .hash_new(password("anna lantern orchard"), context())
+        .hash_new(password("anna lantern orchard"), context(), NOBODY)
         .await
         .unwrap()
         .unwrap_err();
@@ -129,18 +130,28 @@ async fn signing_in_brings_the_hash_up_to_date() {
 async fn the_new_password_can_be_compared_with_the_old() {
     let passwords = passwords(cheap(Algorithm::Bcrypt));
     let hash = hash(&passwords, GOOD).await;
-    assert!(passwords.matches(password(GOOD), hash.clone()).await.unwrap());
-    assert!(!passwords.matches(password("another one"), hash).await.unwrap());
+    assert!(
+        passwords
+            .matches(password(GOOD), hash.clone(), NOBODY)
+            .await
+            .unwrap()
+    );
     assert!(
         !passwords
-            .matches(password(GOOD), stored("nonsense"))
+            .matches(password("another one"), hash, NOBODY)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !passwords
+            .matches(password(GOOD), stored("nonsense"), NOBODY)
             .await
             .unwrap()
     );
     let foreign = stored("{SSHA}ioukhXF2N2nw9EjRo89byVqi3fjcO8fY");
     let chosen = password("correct horse");
-    assert!(passwords.matches(chosen, foreign.clone()).await.unwrap());
-    assert!(!passwords.matches(password(GOOD), foreign).await.unwrap());
+    assert!(passwords.matches(chosen, foreign.clone(), NOBODY).await.unwrap());
+    assert!(!passwords.matches(password(GOOD), foreign, NOBODY).await.unwrap());
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Hashes of other systems, each made by the library that the system uses.
 //!
-//! `make.py` and `make.mjs` beside this file make `foreign.txt`, with the versions in `requirements.txt` and
-//! `package.json`: `pip install -r requirements.txt && npm install && (python make.py && node make.mjs) > foreign.txt`.
-//! Two formats have no library in a registry and are computed with Python's hashlib by their documented layout: the
-//! PHC form of PBKDF2, and ASP.NET's blobs with SHA-1 and SHA-512 (those with SHA-256 are made by npm's
-//! `aspnetcore-identity-password-hasher`).
+//! `make.py`, `make.mjs` and `Make.java` beside this file make `foreign.txt`; `make.py` says how. The PHC form of PBKDF2,
+//! which is what becomes of a Keycloak credential, is computed by the JDK, as Keycloak does it. One format has no library
+//! in a registry: ASP.NET's blobs with SHA-1 and SHA-512 are computed with Python's hashlib by their documented layout
+//! (those with SHA-256 are made by npm's `aspnetcore-identity-password-hasher`). `published.rs` holds both against hashes
+//! that ASP.NET and Keycloak have published themselves.
 
 use super::super::super::scheme::{Algorithm, HashSettings};
 use super::super::super::stored::StoredScheme;

@@ -6,6 +6,7 @@
 //! with libxcrypt 4.4 (`crypt.crypt(PASSWORD, "$2y$04$abcdefghijklmnopqrstuu")` in Python 3.11).
 
 mod foreign;
+mod published;
 
 use super::super::scheme::verify;
 use super::super::stored::StoredScheme;
