@@ -42,7 +42,9 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Start
     let config = context.load(Need::Everything)?.config;
     let ambient = Ambient::system();
     let (db, secret) = startup::open(&config, &ambient).await?;
-    context.has_opened.store(true, std::sync::atomic::Ordering::Relaxed);
+    context
+        .has_opened
+        .store(true, std::sync::atomic::Ordering::Relaxed);
     let sealer = startup::sealer(&secret)?;
     let trail = startup::trail(&secret, &ambient)?;
     let maker = KeyMaker::new(db.clone(), ambient, &config);

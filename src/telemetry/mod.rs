@@ -24,6 +24,8 @@ pub fn start(config: &LogConfig) -> Option<Flush> {
     for library in ["actix_server", "sea_orm_migration", "sqlx"] {
         builder.filter_module(library, log::LevelFilter::Warn);
     }
+    // A head that it refuses is an error to it. The request has its own line, and anybody can send one.
+    builder.filter_module("actix_http::h1::dispatcher", log::LevelFilter::Off);
     builder.parse_filters(&config.filter);
     let notice: queue::Notice = match config.format {
         LogFormat::Text => dropped_in_text,

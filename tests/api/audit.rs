@@ -96,7 +96,7 @@ async fn exported(world: &World) -> Vec<String> {
 
 /// What was printed, as a file.
 fn file(lines: &[String]) -> Export {
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text = lines.join("\n") + "\n";
     Export::open(Cursor::new(text)).unwrap()
 }
 
@@ -373,7 +373,7 @@ scenario! {
         for place in [1, 498, 499, 500, 501, 600] {
             let mut forged = all[place - 1].clone();
             forged.id = Uuid::from_u128(forged.id.as_u128() ^ 1);
-            forged.outcome = "failure".to_owned();
+            "failure".clone_into(&mut forged.outcome);
             let id = forged.id;
             audit_events::Entity::insert(forged.into_active_model().reset_all())
                 .exec_without_returning(&world.db())

@@ -206,15 +206,15 @@ scenario! {
 
     async fn who_is_refused_in_a_dry_run_takes_nobodys_address(world: World) {
         let token = admin(&world).await;
-        let (taken, free) = ("0190a5d0-3c5e-7b2f-8a41-0d6f2b7c9e13", "0190a5d0-3c5e-7b2f-8a41-0d6f2b7c9e14");
-        let seed = format!("{{\"email\": \"one@example.test\", \"id\": \"{taken}\"}}\n");
+        let (occupied, other) = ("0190a5d0-3c5e-7b2f-8a41-0d6f2b7c9e13", "0190a5d0-3c5e-7b2f-8a41-0d6f2b7c9e14");
+        let seed = format!("{{\"email\": \"one@example.test\", \"id\": \"{occupied}\"}}\n");
         import(&world, &token, "", LINES, &seed).await.expect(200);
-        let mut body = format!("{{\"email\": \"two@example.test\", \"id\": \"{taken}\"}}\n");
+        let mut body = format!("{{\"email\": \"two@example.test\", \"id\": \"{occupied}\"}}\n");
         // More than one statement takes: the database has refused the first row before it meets the last one.
         for number in 0..600 {
             writeln!(body, "{{\"email\": \"user-{number}@example.test\"}}").unwrap();
         }
-        writeln!(body, "{{\"email\": \"two@example.test\", \"id\": \"{free}\"}}").unwrap();
+        writeln!(body, "{{\"email\": \"two@example.test\", \"id\": \"{other}\"}}").unwrap();
         for query in ["?dry_run=true", ""] {
             let report = import(&world, &token, query, LINES, &body).await.expect(200).json().clone();
             assert_eq!(sums(&report), [602, 601, 0, 1], "{query}");
@@ -360,7 +360,7 @@ scenario! {
         let first = world.profile(&token).await["last_login_at"].clone();
         assert!(first.is_string(), "{first}");
         // Somebody with the same scheme signs in later than the admin.
-        world.clock.advance(Duration::from_secs(60));
+        world.clock.advance(Duration::from_mins(1));
         let fay = world.register("fay").await;
         world.sign_in(&fay).await;
         let (ada, ben, cyn) = (world.register("ada").await, world.register("ben").await, world.register("cyn").await);

@@ -221,6 +221,19 @@ fn assert_records(lines: &[String]) {
 }
 
 #[tokio::test]
+async fn a_malformed_request_is_one_line_and_no_error_of_ours() {
+    let server = Installation::new().serve().await;
+    for head in ["G\0T / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\na b: c\r\n\r\n"] {
+        let mut raw = Raw::connect(server.address()).await;
+        raw.send(head).await;
+        let (answer, _) = raw.answer().await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+    let lines = server.stop().await;
+    assert!(lines.iter().all(|line| !line.contains("ERROR")), "{lines:#?}");
+}
+
+#[tokio::test]
 async fn neither_addresses_nor_programs_of_clients_are_in_the_log_whatever_they_look_like() {
     const PROGRAM: &str = "agent-mark/1.0";
     for format in ["text", "json"] {
