@@ -1,7 +1,7 @@
 //! What every part of a running Roster shares: built once, cloned cheaply.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use actix_web::HttpRequest;
@@ -70,6 +70,8 @@ impl AppState {
 #[derive(Debug, Default)]
 pub struct Lifecycle {
     is_ending: AtomicBool,
+    open: AtomicUsize,
+    taken: AtomicUsize,
 }
 
 impl Lifecycle {
@@ -83,33 +85,71 @@ impl Lifecycle {
     pub fn is_ending(&self) -> bool {
         self.is_ending.load(Ordering::Relaxed)
     }
+
+    /// A worker has taken a connection.
+    pub fn connect(&self) {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection is gone.
+    pub fn disconnect(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many connections are open, and how many have been taken since the start.
+    #[must_use]
+    pub fn connections(&self) -> (usize, usize) {
+        (
+            self.open.load(Ordering::Relaxed),
+            self.taken.load(Ordering::Relaxed),
+        )
+    }
 }
 
-/// How many refused requests are logged in a second.
-const LOGGED_REFUSALS: u64 = 20;
-
-/// What keeps requests that a limit has refused from flooding the log: whoever sends ten thousand a second would fill the
-/// disk otherwise. So many are logged in a second, and how many weren't is told with the next one.
+/// What keeps refused requests from flooding the log: whoever sends ten thousand a second would fill the disk otherwise. Of
+/// each kind so many are logged in a second, and how many weren't is told with the next one.
 #[derive(Debug)]
 pub struct RefusalLog {
+    /// Those that a limit has refused. Whoever goes on beyond a limit tells nothing new: 20 a second.
+    pub beyond_limits: LineLimit,
+    /// Those without a good token or password: 100 a second, enough to see who tries what.
+    pub unauthorized: LineLimit,
+    /// Those for what there isn't: 100 a second.
+    pub not_found: LineLimit,
+}
+
+impl Default for RefusalLog {
+    fn default() -> Self {
+        Self {
+            beyond_limits: LineLimit::new(20),
+            unauthorized: LineLimit::new(100),
+            not_found: LineLimit::new(100),
+        }
+    }
+}
+
+/// So many lines of one kind in a second.
+#[derive(Debug)]
+pub struct LineLimit {
+    most: u64,
     started: Instant,
     second: AtomicU64,
     logged: AtomicU64,
     left_out: AtomicU64,
 }
 
-impl Default for RefusalLog {
-    fn default() -> Self {
+impl LineLimit {
+    fn new(most: u64) -> Self {
         Self {
+            most,
             started: Instant::now(),
             second: AtomicU64::new(0),
             logged: AtomicU64::new(0),
             left_out: AtomicU64::new(0),
         }
     }
-}
 
-impl RefusalLog {
     /// Whether one more may be logged; and if so, how many weren't since the last one that was.
     pub fn admit(&self) -> Option<u64> {
         self.admit_in(self.started.elapsed().as_secs())
@@ -120,7 +160,7 @@ impl RefusalLog {
         if self.second.swap(second, Ordering::Relaxed) != second {
             self.logged.store(0, Ordering::Relaxed);
         }
-        if self.logged.fetch_add(1, Ordering::Relaxed) < LOGGED_REFUSALS {
+        if self.logged.fetch_add(1, Ordering::Relaxed) < self.most {
             Some(self.left_out.swap(0, Ordering::Relaxed))
         } else {
             self.left_out.fetch_add(1, Ordering::Relaxed);
@@ -134,8 +174,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_refusals_are_logged_in_a_second_and_the_rest_is_counted() {
+    fn refusals_of_one_kind_take_no_line_of_another() {
         let log = RefusalLog::default();
+        let limits = [&log.beyond_limits, &log.unauthorized, &log.not_found];
+        let admitted = limits.map(|limit| (0..1000).filter_map(|_| limit.admit_in(0)).count());
+        assert_eq!(admitted, [20, 100, 100]);
+    }
+
+    #[test]
+    fn so_many_refusals_are_logged_in_a_second_and_the_rest_is_counted() {
+        let log = LineLimit::new(20);
         let admitted = |second| (0..100).filter_map(|_| log.admit_in(second)).collect::<Vec<_>>();
         assert_eq!(admitted(0), [0; 20]);
         let next = admitted(1);

@@ -3,6 +3,7 @@
 use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, header};
 use actix_web::middleware::{Condition, from_fn};
+use actix_web::rt;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::{Data, ServiceConfig};
 
@@ -93,8 +95,14 @@ impl RunningServer {
                 let expected = Arc::clone(&state);
                 let app = app(Arc::clone(&state), document.clone(), more);
                 let app = map_config(app.into_factory(), |()| AppConfig::default());
-                let is_ending = is_ending.clone();
                 let crowd = Crowd::new(config.server.max_connections);
+                // In place of the framework's own end of connections, which drops a request that has arrived and isn't
+                // read yet.
+                let (is_ending, ending) = (is_ending.clone(), Rc::clone(&crowd));
+                rt::spawn(async move {
+                    is_ending.notified().await;
+                    ending.end();
+                });
                 let http = HttpService::build()
                     .keep_alive(KEEP_ALIVE)
                     .client_request_timeout(seconds(config.server.header_timeout_seconds))
@@ -104,10 +112,6 @@ impl RunningServer {
                         data.insert(wire.activity());
                     })
                     .local_addr(address)
-                    .graceful_shutdown_signal(move || {
-                        let is_ending = is_ending.clone();
-                        async move { is_ending.notified().await }
-                    })
                     .expect(move |request| ready(check_expected(&expected, request)))
                     .h1(app.map_err(|error: actix_web::Error| error.error_response()));
                 let wire = fn_service(move |stream: TcpStream| {

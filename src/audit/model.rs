@@ -193,7 +193,10 @@ impl Sealed {
         [
             ("number", self.number != other.number),
             ("id", one.id != two.id),
-            ("occurred_at", one.occurred_at != two.occurred_at),
+            (
+                "occurred_at",
+                one.occurred_at.timestamp_millis() != two.occurred_at.timestamp_millis(),
+            ),
             ("action", one.action != two.action),
             ("outcome", one.outcome != two.outcome),
             ("actor_kind", one.actor_kind != two.actor_kind),

@@ -1,5 +1,7 @@
 //! `roster mail`: what waits to be sent, and what mails look like.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
@@ -47,7 +49,7 @@ pub(super) enum Command {
     },
     /// Show what a mail looks like, with made-up contents
     Preview {
-        /// Which mail
+        /// Which mail: `verify_email`, `reset_password`, `invitation` …; a name that there isn't lists them all
         #[arg(value_parser = parse_template)]
         template: MailKind,
         /// The reader's language, as a BCP 47 tag
@@ -202,18 +204,24 @@ async fn run_on(context: &Context, state: &AppState, command: Command) -> Result
             })
         }
         Command::Retry { ids, dry_run } => {
+            let named = distinct(&ids);
             let wanted = (!ids.is_empty()).then_some(ids);
             let count = service::retry(&dry_run.on(state), wanted)
                 .await
                 .map_err(start_error)?;
-            if dry_run.is_on() {
-                return context
-                    .output
-                    .would(&format!("{} would be tried at once", mails(count)));
+            if named > 0 && count == 0 {
+                return all_found(named, count);
             }
-            context
-                .output
-                .done(&format!("{} will be tried at once", mails(count)))
+            if dry_run.is_on() {
+                context
+                    .output
+                    .would(&format!("{} would be tried at once", mails(count)))?;
+            } else {
+                context
+                    .output
+                    .done(&format!("{} will be tried at once", mails(count)))?;
+            }
+            all_found(named, count)
         }
         Command::Purge { ids, yes, dry_run } => {
             let question = if ids.is_empty() {
@@ -225,20 +233,41 @@ async fn run_on(context: &Context, state: &AppState, command: Command) -> Result
             if !dry_run.is_on() {
                 confirm(&question, yes)?;
             }
+            let named = distinct(&ids);
             let wanted = (!ids.is_empty()).then_some(ids);
             let count = service::purge(&dry_run.on(state), wanted)
                 .await
                 .map_err(start_error)?;
-            if dry_run.is_on() {
-                return context
-                    .output
-                    .would(&format!("{} would be removed", mails(count)));
+            if named > 0 && count == 0 {
+                return all_found(named, count);
             }
-            let verb = if count == 1 { "is" } else { "are" };
-            context.output.done(&format!("{} {verb} removed", mails(count)))
+            if dry_run.is_on() {
+                context
+                    .output
+                    .would(&format!("{} would be removed", mails(count)))?;
+            } else {
+                let verb = if count == 1 { "is" } else { "are" };
+                context.output.done(&format!("{} {verb} removed", mails(count)))?;
+            }
+            all_found(named, count)
         }
         // Done before there was a database.
         Command::Preview { .. } => Ok(()),
+    }
+}
+
+/// How many mails are named.
+fn distinct(ids: &[MailId]) -> u64 {
+    ids.iter().collect::<HashSet<_>>().len() as u64
+}
+
+/// A named mail that isn't there is a failure: it was sent meanwhile, or its id is mistyped. The others are done.
+fn all_found(named: u64, found: u64) -> Result<(), StartError> {
+    match named.saturating_sub(found) {
+        0 => Ok(()),
+        missing => Err(StartError::new(format!(
+            "{missing} of the mails that were named ({named}) can't be found: see `roster mail list`"
+        ))),
     }
 }
 

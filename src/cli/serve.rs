@@ -1,11 +1,13 @@
 //! `roster serve`: the server, from the first line on the terminal to the last request in flight.
 
+use std::future::pending;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{sleep, timeout};
 
 use super::Context;
 use crate::app::Lifecycle;
@@ -25,6 +27,13 @@ use crate::verification;
 
 /// How long the end waits for the database.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+/// How long connections are still taken and answered after a signal, each answer being the last of its connection: so long
+/// a balancer has to see that readiness has ended, and a client with a connection to hear that it is over. The price is
+/// this much more time between signal and end.
+const LAST_CALL: Duration = Duration::from_millis(250);
+/// With no connection open, and none taken for so long, nobody is waited for. What the system has accepted before the
+/// signal reaches a worker within it.
+const QUIET: Duration = Duration::from_millis(50);
 
 pub(super) async fn run(context: &Context) -> Result<(), StartError> {
     let loaded = context.load(Need::Everything)?;
@@ -67,10 +76,12 @@ pub(super) async fn run(context: &Context) -> Result<(), StartError> {
     welcome(&config, server.address);
 
     let handle = server.handle.clone();
+    let in_flight = Duration::from_secs(u64::from(config.server.shutdown_timeout_seconds));
+    let last_call = LAST_CALL.min(in_flight);
     tokio::select! {
         ended = server.run() => ended.map_err(|error| StartError::new(format!("the server failed: {error}")))?,
         // The server itself hears nothing more while it waits for requests in flight: it is dropped.
-        () = signals.stop(&lifecycle, &handle) => {
+        () = signals.stop(&lifecycle, last_call, &handle) => {
             log::warn!("stopped before every request had finished");
             return Ok(());
         }
@@ -85,7 +96,7 @@ pub(super) async fn run(context: &Context) -> Result<(), StartError> {
         }
         db.close().await;
     };
-    if tokio::time::timeout(CLOSE_WITHIN, close).await.is_err() {
+    if timeout(CLOSE_WITHIN, close).await.is_err() {
         log::warn!("the database did not let go of its connections in time");
     }
     log::info!("stopped");
@@ -107,6 +118,8 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// Of a terminal that is gone; none where that is to be outlived.
+    hang_up: Option<Signal>,
 }
 
 impl Signals {
@@ -117,25 +130,78 @@ impl Signals {
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            hang_up: if outlives_its_terminal() {
+                None
+            } else {
+                Some(listen(SignalKind::hangup())?)
+            },
         })
     }
 
     async fn next(&mut self) {
+        let Self {
+            terminate,
+            interrupt,
+            hang_up,
+        } = self;
+        let terminal_is_gone = async {
+            match hang_up {
+                Some(hang_up) => hang_up.recv().await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = terminal_is_gone => {}
         }
     }
 
     /// The first signal lets requests in flight finish; returns at the second one, which doesn't.
-    async fn stop(mut self, lifecycle: &Lifecycle, handle: &actix_web::dev::ServerHandle) {
+    async fn stop(
+        mut self,
+        lifecycle: &Lifecycle,
+        last_call: Duration,
+        handle: &actix_web::dev::ServerHandle,
+    ) {
         self.next().await;
         lifecycle.end();
         log::info!("stopping: requests in flight may finish; a second signal ends them");
+        tokio::select! {
+            _ = timeout(last_call, quiet(lifecycle)) => {}
+            () = self.next() => return,
+        }
         // What is asked for is asked for at once; the server's own future tells when it is done.
         drop(handle.stop(true));
         self.next().await;
     }
+}
+
+/// Returns when no connection is open and none has been taken for [`QUIET`].
+async fn quiet(lifecycle: &Lifecycle) {
+    let (_, mut before) = lifecycle.connections();
+    loop {
+        sleep(QUIET).await;
+        let (open, taken) = lifecycle.connections();
+        if open == 0 && taken == before {
+            return;
+        }
+        before = taken;
+    }
+}
+
+/// Whether the process was started with SIGHUP ignored, as `nohup` does: to listen would undo that. Where the system
+/// doesn't tell (`proc_pid_status(5)`), it wasn't.
+fn outlives_its_terminal() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| is_hang_up_ignored(&status))
+}
+
+fn is_hang_up_ignored(status: &str) -> bool {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // Signal 1 is the lowest bit.
+    ignored
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Tells a person where everything is and what to try; a log gets one line.
@@ -168,4 +234,18 @@ fn welcome(config: &Config, address: SocketAddr) {
     );
     // Where the terminal is gone, the server serves all the same.
     let _ = writeln!(io::stdout().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ignored_hang_up_is_the_lowest_bit_of_its_mask() {
+        let status = |mask: &str| format!("Name:\troster\nSigBlk:\t0000000000000001\nSigIgn:\t{mask}\n");
+        assert!(is_hang_up_ignored(&status("0000000000001001")));
+        assert!(!is_hang_up_ignored(&status("0000000000001000")));
+        assert!(!is_hang_up_ignored(&status("")));
+        assert!(!is_hang_up_ignored(""));
+    }
 }

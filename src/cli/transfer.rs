@@ -128,12 +128,22 @@ fn conclude(context: &Context, report: &Report, dry_run: bool) -> Result<(), Sta
     });
     context.output.data(&data, |_| {
         let would = if dry_run { " would be" } else { "" };
-        format!("{read} rows read: {imported}{would} imported, {existing} there already, {refused} refused")
+        let read = rows(*read);
+        format!("{read} read: {imported}{would} imported, {existing} there already, {refused} refused")
     })?;
     if *refused > 0 {
-        return Err(StartError::new(format!("{refused} of {read} rows were refused")));
+        let verb = if *refused == 1 { "was" } else { "were" };
+        return Err(StartError::new(format!(
+            "{refused} of {} {verb} refused",
+            rows(*read)
+        )));
     }
     Ok(())
+}
+
+fn rows(count: u64) -> String {
+    let noun = if count == 1 { "row" } else { "rows" };
+    format!("{count} {noun}")
 }
 
 fn say(is_json: bool, line: u64, refusal: &Refusal) {
@@ -227,11 +237,11 @@ pub(super) async fn schemes(context: &Context, state: &AppState) -> Result<(), S
             "NEVER SIGNED IN",
             "OUT OF USE FROM",
         ];
-        format!(
-            "{}\n\n{} accounts have no password",
-            table(&header, &rows),
-            ledger.without_password
-        )
+        let without = match ledger.without_password {
+            1 => "1 account has no password".to_owned(),
+            count => format!("{count} accounts have no password"),
+        };
+        format!("{}\n\n{without}", table(&header, &rows))
     })
 }
 

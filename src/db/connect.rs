@@ -26,10 +26,10 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a request waits for the database in all. The contract promises an answer within 3 s.
 const DEADLINE: Duration = Duration::from_millis(2_600);
 /// How much memory, in KiB, a load of many rows keeps pages of an `SQLite` file in: every row touches a page of each index.
-const LOADING_CACHE: u32 = 32 << 10;
+const LOADING_CACHE: u32 = 48 << 10;
 /// After how many pages of `SQLite`'s log a load brings them into the file. Each page is written there once for all the
 /// transactions in between, and the log stays well under [`LARGEST_LOG`].
-const LOADING_CHECKPOINT: u32 = 4_000;
+const LOADING_CHECKPOINT: u32 = 12_000;
 /// How many bytes of `SQLite`'s log stay when it begins again.
 const LARGEST_LOG: u32 = 64 << 20;
 /// Enough readers for a machine's cores; a writer is always alone.

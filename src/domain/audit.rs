@@ -108,6 +108,8 @@ names!(
         EmailChangeRequested = "user.email_change_requested",
         /// The owner of the address was shown to be the owner of the account.
         EmailVerified = "user.email_verified",
+        /// A mailed code was guessed wrongly by somebody who typed one.
+        CodeRefused = "code.refused",
         /// A code to choose a new password was made, to be mailed.
         ResetRequested = "user.reset_requested",
         /// An admin has changed what else a profile says.
@@ -132,6 +134,8 @@ names!(
         ClientAuthentication = "client.authentication",
         /// Accounts were taken over from elsewhere.
         UsersImported = "users.imported",
+        /// A move of accounts from elsewhere has ended, with how many rows were read, taken and refused; perhaps early.
+        ImportEnded = "users.import_ended",
         /// All accounts were handed out.
         UsersExported = "users.exported",
         /// All that is held about somebody was handed to that person.

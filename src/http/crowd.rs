@@ -3,7 +3,7 @@
 //! A client may keep a connection for its next request, and enough of them fill every place there is: whoever comes then
 //! would wait until the first of them has been idle for as long as it may. So, when the last place is taken, those that
 //! are idle longest leave. That is no fault of theirs, and none to them: a connection that is kept may end at any time
-//! (RFC 9112 §9.5).
+//! (RFC 9112 §9.5). When the server ends, all leave that have nothing to do.
 //!
 //! The price is two steps in a tree of idle connections for each request.
 
@@ -38,10 +38,20 @@ struct Place {
     turn: Cell<u64>,
     is_to_leave: Cell<bool>,
     gate: Cell<Gate>,
+    /// Whether the request is the last one for its client.
+    is_last: Cell<bool>,
     /// Whether something has come that the gate has kept.
     is_kept_waiting: Cell<bool>,
     /// Wakes whoever waits for the next head.
     waker: RefCell<Option<Waker>>,
+}
+
+impl Place {
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
 }
 
 /// Every connection of one worker.
@@ -51,6 +61,8 @@ pub struct Crowd {
     open: Cell<usize>,
     leaving: Cell<usize>,
     turns: Cell<u64>,
+    /// Whether nobody's next request is waited for any more.
+    is_over: Cell<bool>,
     /// Those that are idle longest come first.
     idle: RefCell<BTreeMap<u64, Rc<Place>>>,
 }
@@ -64,6 +76,7 @@ impl Crowd {
             open: Cell::new(0),
             leaving: Cell::new(0),
             turns: Cell::new(0),
+            is_over: Cell::new(false),
             idle: RefCell::default(),
         })
     }
@@ -82,6 +95,14 @@ impl Crowd {
         activity
     }
 
+    /// The server is ending: whoever has nothing to do leaves, now or as soon as that is so.
+    pub fn end(&self) {
+        self.is_over.set(true);
+        for place in self.idle.borrow().values() {
+            place.wake();
+        }
+    }
+
     fn staying(&self) -> usize {
         self.open.get().saturating_sub(self.leaving.get())
     }
@@ -98,9 +119,7 @@ impl Crowd {
             place.turn.set(0);
             place.is_to_leave.set(true);
             self.leaving.set(self.leaving.get() + 1);
-            if let Some(waker) = place.waker.take() {
-                waker.wake();
-            }
+            place.wake();
         }
     }
 }
@@ -134,23 +153,43 @@ impl Activity {
         }
     }
 
+    /// Whether the client has asked to close behind the request that has come: the framework does, whatever the answer
+    /// says.
+    pub fn set_last(&self, is_last: bool) {
+        self.place.is_last.set(is_last);
+    }
+
     /// It has its answer. What comes now is the next head; or, where the connection is to be closed, the rest of a
-    /// body that nobody wants, and that the framework would wait for without end.
+    /// body that nobody wants, and nothing behind that.
+    ///
+    /// Such a rest is waited for with a limit, which ends the connection even if the answer isn't written yet. Without a
+    /// rest there is none: the framework closes once all is written, and a long answer takes its time.
     pub fn end_request(&self, is_closing: bool) {
-        self.enter(if is_closing { Stage::Closing } else { Stage::Idle });
-        self.set_gate(self.gate().after_answer(is_closing));
+        let gate = self.gate();
+        let is_last = self.place.is_last.get();
+        let has_rest = match gate {
+            Gate::Shut => false,
+            Gate::Chunks { .. } => is_closing || is_last,
+            _ => is_closing,
+        };
+        self.enter(if has_rest { Stage::Closing } else { Stage::Idle });
+        self.set_gate(gate.after_answer(is_closing || is_last));
         if let Some(crowd) = &self.crowd {
             crowd.make_room();
+            if crowd.is_over.get() || self.place.is_to_leave.get() {
+                // Nobody else would: it isn't among the idle that were told, or had something to do when it was.
+                self.place.wake();
+            }
         }
     }
 
-    /// Whether somebody else needs the place of this one, which has nothing to do. Asked by whoever would wait for the next
-    /// head, and who is woken when that changes.
+    /// Whether this one, which has nothing to do, is to end: somebody else needs its place, or the server is ending. Asked
+    /// by whoever would wait for the next head, and who is woken when that changes.
     pub fn is_to_leave(&self, cx: &mut Context<'_>) -> bool {
         if self.stage() != Stage::Idle {
             return false;
         }
-        if self.place.is_to_leave.get() {
+        if self.place.is_to_leave.get() || self.crowd.as_ref().is_some_and(|crowd| crowd.is_over.get()) {
             return true;
         }
         self.wait(cx);
@@ -224,6 +263,9 @@ impl Activity {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::Method;
+    use actix_web::http::header::{HeaderMap, HeaderValue, TRANSFER_ENCODING};
+
     use super::*;
 
     fn leaves(activity: &Activity) -> bool {
@@ -247,6 +289,42 @@ mod tests {
     }
 
     #[test]
+    fn behind_an_answer_that_closes_only_the_rest_of_a_body_is_waited_for() {
+        let chunks = || {
+            let mut headers = HeaderMap::new();
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            Gate::behind(&Method::POST, &headers)
+        };
+        // What is left of the request, who closes, and how it goes on.
+        for (behind, is_closing, is_last, stage, passes) in [
+            (Gate::Shut, false, false, Stage::Idle, 3),
+            (Gate::Shut, true, false, Stage::Idle, 0),
+            (Gate::Shut, false, true, Stage::Idle, 0),
+            (chunks(), false, false, Stage::Idle, 3),
+            (chunks(), true, false, Stage::Closing, 0),
+            (chunks(), false, true, Stage::Closing, 0),
+            (Gate::Body(5), false, true, Stage::Idle, 0),
+            (Gate::Body(5), true, false, Stage::Closing, 0),
+        ] {
+            let activity = Crowd::new(4).join();
+            activity.begin_head();
+            activity.set_gate(Gate::Shut);
+            activity.set_last(is_last);
+            activity.begin_request(behind);
+            activity.end_request(is_closing);
+            let what = format!("{behind:?} {is_closing} {is_last}");
+            assert_eq!(activity.stage(), stage, "{what}");
+            let mut gate = activity.gate();
+            match behind {
+                Gate::Body(_) => assert_eq!(gate.admit(b"abcde"), 5, "{what}"),
+                Gate::Chunks { .. } => assert_eq!(gate.admit(b"0\r\n\r\n"), 5, "{what}"),
+                _ => {}
+            }
+            assert_eq!(gate.admit(b"GET"), passes, "{what}");
+        }
+    }
+
+    #[test]
     fn who_has_something_to_do_stays_and_the_first_to_be_idle_leaves() {
         let crowd = Crowd::new(2);
         let both = [(); 2].map(|()| {
@@ -259,5 +337,18 @@ mod tests {
         assert!(both.iter().chain([&third]).all(|one| !leaves(one)));
         both[1].end_request(false);
         assert!(leaves(&both[1]) && !leaves(&both[0]) && !leaves(&third));
+    }
+    #[test]
+    fn at_the_end_the_idle_leave_at_once_and_the_others_when_they_are() {
+        let crowd = Crowd::new(8);
+        let [idle, busy] = [(); 2].map(|()| crowd.join());
+        busy.begin_request(Gate::Shut);
+        assert!(!leaves(&idle));
+        crowd.end();
+        assert!(leaves(&idle) && !leaves(&busy));
+        busy.end_request(false);
+        assert!(leaves(&busy));
+        // Taken just before, and handed on just after.
+        assert!(leaves(&crowd.join()));
     }
 }

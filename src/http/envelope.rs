@@ -28,7 +28,7 @@ use super::crowd::Activity;
 use super::origin::{RequestId, client_address};
 use super::pipeline::Gate;
 use super::{oauth, page, problem, rate_limit};
-use crate::app::AppState;
+use crate::app::{AppState, LineLimit};
 use crate::clock::Ambient;
 use crate::error::ApiError;
 
@@ -50,11 +50,14 @@ pub async fn envelope<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let activity = request.conn_data::<Activity>().cloned().unwrap_or_default();
+    activity.set_last(request.head().connection_type() != ConnectionType::KeepAlive);
     activity.begin_request(Gate::behind(request.method(), request.headers()));
     let result = answer(request, next).await;
-    let is_closing =
-        |response: &ServiceResponse<_>| response.response().head().connection_type() == ConnectionType::Close;
-    activity.end_request(result.as_ref().is_ok_and(is_closing));
+    let is_closing = match &result {
+        Ok(response) => response.response().head().connection_type() == ConnectionType::Close,
+        Err(error) => error.as_error::<Answered>().is_some_and(Answered::is_closing),
+    };
+    activity.end_request(is_closing);
     result
 }
 
@@ -74,6 +77,7 @@ async fn answer<B: MessageBody + 'static>(
     if let Err(error) = check_host(&request) {
         let mut response = failure(&error, is_oauth, &id);
         finish(response.headers_mut(), &id, &state);
+        close_at_the_end(&mut response, &state);
         log_access(access, &response, None, started, &id, &state);
         return Ok(request.into_response(response).map_into_right_body());
     }
@@ -112,6 +116,7 @@ async fn answer<B: MessageBody + 'static>(
     rate_limit::add_fields(&request, response.response_mut().headers_mut());
     drop(request);
     finish(response.response_mut().headers_mut(), &id, &state);
+    close_at_the_end(response.response_mut(), &state);
     log_access(access, response.response(), caller, started, &id, &state);
     Ok(response)
 }
@@ -177,8 +182,16 @@ impl Answered {
         state: &AppState,
     ) -> Error {
         finish(response.headers_mut(), id, state);
+        close_at_the_end(&mut response, state);
         log_access(access, &response, None, started, id, state);
         Self(std::cell::RefCell::new(Some(response))).into()
+    }
+
+    fn is_closing(&self) -> bool {
+        let response = self.0.borrow();
+        response
+            .as_ref()
+            .is_some_and(|response| response.head().connection_type() == ConnectionType::Close)
     }
 }
 
@@ -280,6 +293,14 @@ pub fn finish(headers: &mut HeaderMap, id: &RequestId, state: &AppState) {
     }
 }
 
+/// Tells the client of a server that is ending to send its next request elsewhere: whoever hears it loses none
+/// (RFC 9112 §9.6).
+fn close_at_the_end<B>(response: &mut HttpResponse<B>, state: &AppState) {
+    if state.lifecycle.is_ending() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+}
+
 fn log_cause(error: &ApiError, id: &RequestId) {
     match error {
         ApiError::Internal(cause) => log::error!(request_id = id.as_str(); "internal error: {cause}"),
@@ -317,6 +338,16 @@ impl Access {
     }
 }
 
+/// What bounds the lines of requests with this answer, where anybody at all can send as many of them as there is bandwidth.
+fn line_limit(state: &AppState, status: StatusCode) -> Option<&LineLimit> {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Some(&state.refusals.beyond_limits),
+        StatusCode::UNAUTHORIZED => Some(&state.refusals.unauthorized),
+        StatusCode::NOT_FOUND => Some(&state.refusals.not_found),
+        _ => None,
+    }
+}
+
 fn log_access<B>(
     access: Option<Access>,
     response: &HttpResponse<B>,
@@ -328,12 +359,11 @@ fn log_access<B>(
     let Some(access) = access else { return };
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     let status: StatusCode = response.status();
-    if status == StatusCode::TOO_MANY_REQUESTS {
-        let Some(left_out) = state.refusals.admit() else {
-            return;
-        };
+    if let Some(limit) = line_limit(state, status) {
+        let Some(left_out) = limit.admit() else { return };
         if left_out > 0 {
-            log::warn!(target: ACCESS_LOG, count = left_out; "requests beyond their limits were not logged");
+            let answer = status.as_u16();
+            log::warn!(target: ACCESS_LOG, answer = answer, count = left_out; "too many refused requests to log them all");
         }
     }
     let user = caller.map(|caller| caller.0.to_string());

@@ -9,6 +9,10 @@
 //! where those refuse it, everything passes: the framework closes. So does everything behind a body of any other kind,
 //! as RFC 9112 asks nobody to send more behind it.
 //!
+//! Behind a request whose answer closes, nothing passes, ever (RFC 9112 §9.6): the rest of its body is followed to its
+//! end, and whoever reads on there is told that the client has ended. The framework would go on with the next head as
+//! soon as it saw one, in the rest of a body in chunks or while a long answer is still being written.
+//!
 //! How long a head is, is seen here as well, and which part of it is too long: the framework counts both together, calls
 //! a long target malformed, and doesn't outlive the name of a header that is longer than [`LONGEST_PART`].
 //!
@@ -37,15 +41,30 @@ pub enum Gate {
     Shut,
     /// So many bytes of a body.
     Body(u64),
+    /// So many bytes of a body that was answered without, and nothing behind them.
+    Rest(u64),
     /// A body in chunks, to its end.
     Chunks {
         /// How far it has come.
         at: Chunked,
-        /// Whether it has its answer already, so that the next head may follow.
-        is_answered: bool,
+        /// What passes at its end.
+        behind: Behind,
     },
     /// Everything, for good.
     Open,
+    /// Nothing, for good: the answer that closes is given. Whatever comes now is read as the end.
+    Closed,
+}
+
+/// What passes behind a body in chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// Nothing, until the request is answered.
+    Answer,
+    /// The next head: it has its answer already.
+    Head,
+    /// Nothing, for good: its answer closes.
+    End,
 }
 
 /// How far a head has come.
@@ -153,7 +172,7 @@ impl Gate {
         if is_chunked && !headers.contains_key(CONTENT_LENGTH) {
             Self::Chunks {
                 at: Chunked::Start,
-                is_answered: false,
+                behind: Behind::Answer,
             }
         } else {
             Self::Open
@@ -168,18 +187,21 @@ impl Gate {
         }
     }
 
-    /// Once the request that has passed is answered. Where a body with a length wasn't waited for, the framework closes
-    /// the connection, and has to see what it still gets. One in chunks it reads to its end, and goes on behind that.
+    /// Once the request that has passed is answered, and whether the connection ends with that. Where a body with a
+    /// length wasn't waited for, it always does: the framework reads the rest and closes. One in chunks it reads to its
+    /// end, and goes on behind that unless it closes.
     #[must_use]
     pub fn after_answer(self, is_closing: bool) -> Self {
         match self {
-            Self::Shut if !is_closing => Self::default(),
-            Self::Head(_) if !is_closing => self,
-            Self::Chunks { at, .. } if !is_closing => Self::Chunks {
+            Self::Open | Self::TooLong(_) => Self::Open,
+            Self::Body(left) | Self::Rest(left) => Self::Rest(left),
+            Self::Chunks { at, .. } => Self::Chunks {
                 at,
-                is_answered: true,
+                behind: if is_closing { Behind::End } else { Behind::Head },
             },
-            _ => Self::Open,
+            Self::Shut | Self::Head(_) if is_closing => Self::Closed,
+            Self::Shut => Self::default(),
+            Self::Head(_) | Self::Closed => self,
         }
     }
 
@@ -187,20 +209,36 @@ impl Gate {
     pub fn admit(&mut self, bytes: &[u8]) -> usize {
         match self {
             Self::Open | Self::TooLong(_) => bytes.len(),
-            Self::Shut => 0,
+            Self::Shut | Self::Closed => 0,
             Self::Body(left) => {
                 let count = at_most(*left, bytes);
                 *self = Self::body(*left - count as u64);
                 count
             }
-            Self::Chunks { at, is_answered } => {
+            Self::Rest(left) => {
+                let count = at_most(*left, bytes);
+                *self = match *left - count as u64 {
+                    0 => Self::Closed,
+                    left => Self::Rest(left),
+                };
+                count
+            }
+            Self::Chunks { at, behind } => {
                 let Some(count) = at.admit(bytes) else {
-                    // No such body: the framework sees that as well, and closes.
-                    *self = Self::Open;
-                    return bytes.len();
+                    // No such body: the framework sees that as well, and refuses it. Behind the last answer it must not.
+                    let (gate, count) = match *behind {
+                        Behind::End => (Self::Closed, 0),
+                        Behind::Answer | Behind::Head => (Self::Open, bytes.len()),
+                    };
+                    *self = gate;
+                    return count;
                 };
                 if *at == Chunked::End {
-                    *self = if *is_answered { Self::default() } else { Self::Shut };
+                    *self = match *behind {
+                        Behind::Answer => Self::Shut,
+                        Behind::Head => Self::default(),
+                        Behind::End => Self::Closed,
+                    };
                 }
                 count
             }
@@ -401,11 +439,28 @@ mod tests {
         assert_eq!(tunnel(&headers), Gate::Body(5));
         let mut gate = behind(&[("content-length", "5")]);
         assert_eq!((gate.admit(b"abc"), gate), (3, Gate::Body(2)));
-        assert_eq!(gate.after_answer(false), Gate::Open);
+        // Answered without it, whatever the answer says: its rest still passes, and nothing behind it.
+        for is_closing in [false, true] {
+            let mut rest = gate.after_answer(is_closing);
+            assert_eq!((rest.admit(b"d"), rest), (1, Gate::Rest(1)));
+            assert_eq!((rest.admit(b"eHEAD"), rest), (1, Gate::Closed));
+            assert_eq!((rest.admit(b"HEAD"), rest), (0, Gate::Closed));
+        }
         assert_eq!((gate.admit(b"deHEAD"), gate), (2, Gate::Shut));
         assert_eq!(gate.admit(b"HEAD"), 0);
         assert_eq!(gate.after_answer(false), Gate::default());
-        assert_eq!(gate.after_answer(true), Gate::Open);
+        let mut gate = gate.after_answer(true);
+        assert_eq!((gate.admit(b"HEAD"), gate), (0, Gate::Closed));
+        assert_eq!(gate.after_answer(false), Gate::Closed);
+    }
+
+    #[test]
+    fn a_gate_that_is_open_for_good_stays_so() {
+        for gate in [Gate::Open, Gate::TooLong(Part::Fields)] {
+            for is_closing in [false, true] {
+                assert_eq!(gate.after_answer(is_closing), Gate::Open);
+            }
+        }
     }
 
     const CHUNKED: (&str, &str) = ("transfer-encoding", "chunked");
@@ -431,18 +486,28 @@ mod tests {
             assert_eq!((passed, gate), (body.len(), Gate::Shut), "{all:?} byte by byte");
             for cut in 0..body.len() {
                 let (first, second) = all.as_bytes().split_at(cut);
-                let mut gate = behind(&[CHUNKED]);
-                assert_eq!(gate.admit(first), cut);
-                assert_eq!(gate.after_answer(true), Gate::Open);
-                let mut gate = gate.after_answer(false);
-                let passed = gate.admit(second);
-                assert_eq!(
-                    (passed, gate),
-                    (body.len() - cut, Gate::default()),
-                    "{all:?} at {cut}"
-                );
+                let mut unanswered = behind(&[CHUNKED]);
+                assert_eq!(unanswered.admit(first), cut);
+                for (is_closing, end) in [(false, Gate::default()), (true, Gate::Closed)] {
+                    let mut gate = unanswered.after_answer(is_closing);
+                    let passed = gate.admit(second);
+                    let what = format!("{all:?} at {cut}, {is_closing}");
+                    assert_eq!((passed, gate), (body.len() - cut, end), "{what}");
+                }
             }
         }
+    }
+
+    #[test]
+    fn behind_an_answer_that_closes_what_is_no_chunk_does_not_pass_either() {
+        let mut gate = behind(&[CHUNKED]);
+        assert_eq!(gate.admit(b"5\r\nab"), 5);
+        let mut gate = gate.after_answer(true);
+        assert_eq!(gate.admit(b"c"), 1);
+        assert_eq!(
+            (gate.admit(b"dexGET / HTTP/1.1\r\n\r\n"), gate),
+            (0, Gate::Closed)
+        );
     }
 
     #[test]
@@ -451,7 +516,7 @@ mod tests {
         assert_eq!(gate.admit(b"ffffffffffffffff\r\nabc"), 21);
         let left = |left| Gate::Chunks {
             at: Chunked::Data(left),
-            is_answered: false,
+            behind: Behind::Answer,
         };
         assert_eq!(gate, left(u64::MAX - 3));
         assert_eq!((gate.admit(b"0\r\n\r\n"), gate), (5, left(u64::MAX - 8)));

@@ -66,6 +66,7 @@ impl Wire {
     /// Takes a connection.
     #[must_use]
     pub fn new(stream: TcpStream, state: Arc<AppState>, crowd: &Rc<Crowd>) -> Self {
+        state.lifecycle.connect();
         Self {
             stream,
             state,
@@ -102,6 +103,12 @@ impl Wire {
         self.head_due
             .as_mut()
             .is_some_and(|due| due.as_mut().poll(cx).is_ready())
+    }
+
+    /// Whether bytes lie in the socket that the runtime doesn't know of yet: it is asked for events now and then, and a
+    /// request that has arrived in between is to be answered. Whoever returns without them is woken for them.
+    fn has_something_come(&self) -> bool {
+        rustix::io::ioctl_fionread(&self.stream).is_ok_and(|count| count > 0)
     }
 
     /// Reads what may pass now, and keeps what else comes.
@@ -274,7 +281,7 @@ impl AsyncRead for Wire {
         if self.is_head_late(cx, has_read) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        if read.is_pending() && self.activity.is_to_leave(cx) {
+        if read.is_pending() && self.activity.is_to_leave(cx) && !self.has_something_come() {
             // As if the client had said that nothing more comes: what was answered is still written.
             return Poll::Ready(Ok(()));
         }
@@ -295,6 +302,7 @@ impl ActixStream for Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         self.activity.leave();
+        self.state.lifecycle.disconnect();
     }
 }
 

@@ -15,7 +15,7 @@ pub enum LimitKind {
     Session,
     /// Wrong passwords and codes from a client address.
     Address,
-    /// Registrations from a client address.
+    /// Registrations from a client address, and other ways to hear that an address is taken.
     Registration,
     /// Wrong client secrets from a client address.
     Client,

@@ -8,7 +8,7 @@ mod smtp;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use lettre::address::Address;
+use lettre::address::{Address, Envelope};
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart};
 
@@ -76,8 +76,11 @@ fn message(letter: &Letter, beyond_ascii: ContentTransferEncoding) -> Result<Mes
         .as_str()
         .rsplit_once('@')
         .ok_or_else(|| unsendable(&"no address"))?;
-    // lettre's own parser knows fewer addresses than RFC 6531; ours has proven this one.
-    let to = Mailbox::new(None, Address::new_dangerous(local, domain));
+    // lettre's own parser knows fewer addresses than RFC 6531 (no combining marks, no symbols); ours has proven this one.
+    let to = Address::new_dangerous(local, domain);
+    // Without one, the library makes it from the header, and reads that with its parser.
+    let envelope = Envelope::new(Some(letter.from.email.clone()), vec![to.clone()])
+        .map_err(|error| unsendable(&error))?;
     let part = |kind: ContentType, content: &str| {
         let encoding = if content.is_ascii() {
             ContentTransferEncoding::SevenBit
@@ -107,7 +110,8 @@ fn message(letter: &Letter, beyond_ascii: ContentTransferEncoding) -> Result<Mes
         .message_id(Some(format!("<{}@{}>", letter.id, letter.from.email.domain())))
         .date(letter.created_at.into())
         .from(letter.from.clone())
-        .to(to)
+        .to(Mailbox::new(None, to))
+        .envelope(envelope)
         .subject(letter.subject.clone())
         .raw_header(automatic)
         .multipart(parts)
@@ -167,15 +171,56 @@ mod tests {
         assert!(!head.lines().any(|line| line.starts_with("Bcc")), "{head}");
     }
 
-    #[test]
-    fn an_address_with_any_letters_is_written_as_it_is() {
+    /// Writes to an address in each way that there is, and sees where it goes.
+    #[track_caller]
+    fn goes_to(address: &str, canonical: &str) {
         let mut letter = letter();
-        letter.to = EmailAddress::parse("josé@bücher.example").unwrap();
-        let message = message(&letter, ContentTransferEncoding::EightBit).unwrap();
-        assert_eq!(
-            message.envelope().to().first().unwrap().to_string(),
-            "josé@xn--bcher-kva.example"
-        );
+        letter.to = EmailAddress::parse(address).unwrap();
+        for encoding in [
+            ContentTransferEncoding::EightBit,
+            ContentTransferEncoding::QuotedPrintable,
+        ] {
+            let message = message(&letter, encoding).unwrap();
+            let to: Vec<_> = message.envelope().to().iter().map(ToString::to_string).collect();
+            assert_eq!(to, [canonical]);
+            let from = message.envelope().from().map(ToString::to_string);
+            assert_eq!(from.as_deref(), Some("accounts@example.org"));
+            let text = String::from_utf8(message.formatted()).unwrap();
+            assert!(text.contains(&format!("\r\nTo: {canonical}\r\n")), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_with_any_characters_is_written_as_it_is() {
+        goes_to("josé@bücher.example", "josé@xn--bcher-kva.example");
+        let longest = format!("{}@{}.test", "€".repeat(21), "d".repeat(63));
+        for address in [
+            "用户@x.test",
+            "हिन्दी@x.test",
+            "ก็@x.test",
+            "a·b@x.test",
+            "€@x.test",
+            "💩@x.test",
+            "!#$%&'*+-/=?^_`{|}~@x.test",
+            &longest,
+        ] {
+            goes_to(address, address);
+        }
+    }
+
+    #[test]
+    fn no_address_is_taken_that_cannot_be_written_to() {
+        // One in so many characters meets every script and kind; each is taken or refused by itself.
+        let taken: Vec<String> = ('\0'..=char::MAX)
+            .step_by(97)
+            .filter_map(|c| EmailAddress::parse(&format!("{c}@x.test")).ok())
+            .map(|address| address.as_str().trim_end_matches("@x.test").to_owned())
+            .collect();
+        assert!(taken.len() > 5000, "{}", taken.len());
+        for several in taken.chunks(4) {
+            let address = format!("{}@x.test", several.join("."));
+            goes_to(&address, &address);
+        }
     }
 
     #[test]

@@ -152,8 +152,9 @@ mod tests {
 
     use super::*;
 
-    /// Takes nothing until it is told to.
+    /// Says when the first bytes come, and takes nothing until it is told to.
     struct Gate {
+        met: Sender<()>,
         open: Receiver<()>,
         written: Arc<Mutex<Vec<u8>>>,
         is_open: bool,
@@ -162,6 +163,8 @@ mod tests {
     impl Write for Gate {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             if !self.is_open {
+                // Not everybody waits for it.
+                let _ = self.met.send(());
                 self.open.recv().map_err(io::Error::other)?;
                 self.is_open = true;
             }
@@ -177,20 +180,24 @@ mod tests {
     #[test]
     fn lines_that_nobody_reads_block_nobody_and_are_counted() {
         let (opener, open) = channel();
+        let (met, is_met) = channel();
         let written = Arc::new(Mutex::new(Vec::new()));
         let gate = Gate {
+            met,
             open,
             written: Arc::clone(&written),
             is_open: false,
         };
         let (mut queue, flush) = start(gate, |lost| format!("{lost} dropped\n")).unwrap();
-        // One line may be with the thread already, and as many as fit into a batch.
-        let sent = 3 * LINES;
-        for number in 0..sent {
+        queue.write_all(b"line 0\n").unwrap();
+        // From here on the thread stands still, and takes nothing out.
+        is_met.recv().unwrap();
+        let more = 3 * LINES;
+        for number in 1..=more {
             queue.write_all(format!("line {number}\n").as_bytes()).unwrap();
         }
         let dropped = queue.count.dropped.load(Ordering::Relaxed);
-        assert!(dropped > 0, "nothing was dropped");
+        assert_eq!(usize::try_from(dropped).unwrap(), more - LINES);
         opener.send(()).unwrap();
         // The queue is emptied before the count is told again.
         while queue.count.dropped.load(Ordering::Relaxed) > 0 {
@@ -204,7 +211,7 @@ mod tests {
             .filter_map(|line| line.strip_suffix(" dropped"))
             .map(|number| number.parse::<usize>().unwrap())
             .sum();
-        assert_eq!(lines + told, sent);
+        assert_eq!((lines, told), (1 + LINES, more - LINES));
     }
 
     #[test]
@@ -213,6 +220,7 @@ mod tests {
         let (opener, open) = channel();
         opener.send(()).unwrap();
         let gate = Gate {
+            met: channel().0,
             open,
             written: Arc::clone(&written),
             is_open: false,

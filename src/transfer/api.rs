@@ -55,6 +55,8 @@ pub struct ImportReport<'a> {
     pub refused: u64,
     /// Which ones, and why; the first 1,000 of them.
     pub refusals: Vec<RefusedRow<'a>>,
+    /// How many more were refused than `refusals` names; 0 where it names them all.
+    pub refusals_omitted: u64,
 }
 
 /// A row that can't be taken
@@ -177,6 +179,7 @@ async fn import_users(
             ApiError::Malformed("The body could not be read to its end.".into())
         }
     })?;
+    let omitted = report.refused.saturating_sub(refusals.len() as u64);
     Ok(HttpResponse::Ok().json(ImportReport {
         dry_run: is_dry_run,
         read: report.read,
@@ -191,6 +194,7 @@ async fn import_users(
                 detail: &refusal.detail,
             })
             .collect(),
+        refusals_omitted: omitted,
     }))
 }
 

@@ -121,9 +121,9 @@ pub async fn forgive_guess(connection: &impl ConnectionTrait, ids: &[Uuid]) -> R
     Ok(())
 }
 
-/// Writes a row and takes it away again, for a guess that was wrong. A commit with something to write waits for the disk, and
-/// one without doesn't: who could tell them apart by the clock would know which address a code was mailed to, and so who
-/// has an account.
+/// Writes a row for a guess that was wrong, where there is no event to write; [`remove_decoy`] takes it away in the same
+/// transaction. A commit with something to write waits for the disk, and one without doesn't: who could tell them apart by
+/// the clock would know which address a code was mailed to, and so who has an account.
 ///
 /// # Errors
 /// The database's.
@@ -146,6 +146,14 @@ pub async fn write_decoy(
         expires_at: Set(now.fixed_offset()),
     };
     Entity::insert(row).exec_without_returning(connection).await?;
+    Ok(())
+}
+
+/// Takes the row of [`write_decoy`] away. Asked for in any case, so that there are as many statements where none was written.
+///
+/// # Errors
+/// The database's.
+pub async fn remove_decoy(connection: &impl ConnectionTrait, id: Uuid) -> Result<(), DbErr> {
     Entity::delete_many()
         .filter(Column::Id.eq(id))
         .exec(connection)

@@ -608,6 +608,15 @@ scenario! {
         let mut garbage = lines.clone();
         garbage[2].truncate(40);
         assert!(refused(&world, file(&garbage)).await.contains("line 3 is no event"));
+        // The same said otherwise is another file as well, and no word about the trail.
+        for (from, to) in [("Z\",\"action\"", "000001Z\",\"action\""), ("Z\",\"action\"", "+00:00\",\"action\""), ("\":", "\": "), ("}", "}\r")] {
+            let mut other = lines.clone();
+            other[3] = other[3].replace(from, to);
+            assert_ne!(other[3], lines[3]);
+            assert!(refused(&world, file(&other)).await.contains("event 3 was changed in it"), "{to}");
+        }
+        let other = lines[0].replace("\"version\":1", "\"version\":2");
+        assert!(Export::open(Cursor::new(other)).is_err());
         let mut head: Value = serde_json::from_str(&lines[0]).unwrap();
         head["last"] = json!(4);
         let said = refused(&world, file(&[&[head.to_string()][..], &lines[1..5]].concat())).await;

@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 
 use entity::{signing_keys, users};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use reqwest::Body;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
@@ -84,5 +84,33 @@ scenario! {
         request.await.unwrap().expect(403).problem("forbidden");
         assert_eq!(world.count_users().await, 1);
         assert!(world.audit("users.imported").await.is_empty());
+        // That it was tried is told, and why it stopped.
+        let ended = world.only_audit("users.import_ended").await;
+        assert_eq!((ended.outcome.as_str(), ended.actor_id), ("failure", Some(admin.id)));
+        assert!(ended.details.contains(r#""reason":"forbidden""#), "{}", ended.details);
+    }
+
+    async fn an_import_whose_client_goes_away_ends_in_the_trail_all_the_same(world: World) {
+        let admin = world.admin().await;
+        let token = world.sign_in(&admin).await;
+        let first = stream::once(async { Ok::<_, Infallible>("{\"email\": \"ada@example.test\"}\n") });
+        let begun = world.clock.looked_at(BEGUN);
+        let call = world
+            .post("/admin/import")
+            .bearer(&token)
+            .body("application/x-ndjson", Body::wrap_stream(first.chain(stream::pending())));
+        let request = tokio::spawn(call.into_future());
+        begun.await;
+        request.abort();
+        assert!(request.await.unwrap_err().is_cancelled());
+        // The server hears of it in its own time; one that never writes it down is ended by the stage.
+        while world.audit("users.import_ended").await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let ended = world.only_audit("users.import_ended").await;
+        assert_eq!((ended.outcome.as_str(), ended.actor_id), ("failure", Some(admin.id)));
+        // Whether the server sees the request end first or its body.
+        let is_told = |reason: &str| ended.details.contains(&format!("\"reason\":\"{reason}\""));
+        assert!(is_told("abandoned") || is_told("unreadable"), "{}", ended.details);
     }
 }

@@ -8,8 +8,8 @@ use reqwest::Method;
 use roster::domain::{AuditAction, UserStatus};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait as _,
+    ColumnTrait as _, ConnectionTrait as _, DbBackend, EntityTrait as _, QueryFilter as _,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
 };
 use serde_json::json;
 
@@ -57,6 +57,14 @@ async fn overtaken(
         ..Default::default()
     };
     let transaction = world.db().begin_with_options(options).await.unwrap();
+    if transaction.get_database_backend() == DbBackend::Postgres {
+        // Every account, also the one that a request of another's is about: what it looks at in its transaction is
+        // what this one leaves.
+        transaction
+            .execute_unprepared("SELECT id FROM users FOR UPDATE")
+            .await
+            .unwrap();
+    }
     match overtaking {
         Overtaking::Row(row) => {
             let change = users::Entity::update_many()

@@ -174,6 +174,46 @@ scenario! {
         assert!(!report.to_string().contains("plain text"));
     }
 
+    async fn more_refused_rows_than_are_named_are_counted(world: World) {
+        let token = admin(&world).await;
+        for (rows, named) in [(3, 3), (1000, 1000), (2300, 1000)] {
+            let body = "{}\n".repeat(rows);
+            let report = import(&world, &token, "?dry_run=true", LINES, &body).await.expect(200).json().clone();
+            assert_eq!(sums(&report), [rows as u64, 0, 0, rows as u64]);
+            assert_eq!(report["refusals"].as_array().unwrap().len(), named);
+            assert_eq!(report["refusals_omitted"], rows - named);
+        }
+    }
+
+    async fn every_import_leaves_its_sums_in_the_trail_and_a_dry_run_none(world: World) {
+        let admin = world.admin().await;
+        let token = world.sign_in(&admin).await;
+        let ended = async || {
+            let events = world.audit("users.import_ended").await;
+            assert!(events.iter().all(|event| event.actor_id == Some(admin.id) && event.subject_id.is_none()));
+            let mut told: Vec<(String, String)> =
+                events.into_iter().map(|event| (event.outcome, event.details)).collect();
+            told.sort();
+            told
+        };
+        let told = |outcome: &str, details: &str| (outcome.to_owned(), details.to_owned());
+        let nobody = "{}\n{\"email\": 7}\n";
+        import(&world, &token, "?dry_run=true", LINES, nobody).await.expect(200);
+        assert!(ended().await.is_empty());
+        // Nobody is carried over: the attempt is an event all the same.
+        import(&world, &token, "", LINES, nobody).await.expect(200);
+        let refused = told("success", r#"{"existing":0,"imported":0,"read":2,"refused":2,"source":"roster"}"#);
+        assert_eq!(ended().await, std::slice::from_ref(&refused));
+        let mixed = "{\"email\": \"new@example.test\"}\n{\"email\": \"NEW@example.test\"}\n{}\n";
+        import(&world, &token, "", LINES, mixed).await.expect(200);
+        let carried = told("success", r#"{"existing":1,"imported":1,"read":3,"refused":1,"source":"roster"}"#);
+        assert_eq!(ended().await, [refused.clone(), carried.clone()]);
+        // One that stops early.
+        import(&world, &token, "?from=firebase", "text/csv", "email\na@example.test\n").await.expect(422);
+        let details = r#"{"existing":0,"imported":0,"read":0,"reason":"invalid_format","refused":0,"source":"firebase"}"#;
+        assert_eq!(ended().await, [told("failure", details), refused, carried]);
+    }
+
     async fn an_id_of_somebody_else_is_refused(world: World) {
         let token = admin(&world).await;
         let ben = world.register("ben").await;

@@ -118,7 +118,7 @@ async fn an_import_waits_longer_for_a_writer_than_a_request_does() {
         writing.rollback().await.unwrap();
     };
     let (sums, ()) = tokio::join!(import, meanwhile);
-    assert!(sums.starts_with("1 rows read: 1 imported"), "{sums}");
+    assert!(sums.starts_with("1 row read: 1 imported"), "{sums}");
     server.stop().await;
 }
 

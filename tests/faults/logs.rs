@@ -52,11 +52,11 @@ pub async fn ready(client: &Client) {
     tokio::time::timeout(PATIENCE, ready).await.expect("a server");
 }
 
-/// Sends what fails, one behind the other on one connection, as fast as it is answered; gives how many were.
+/// Sends what anybody may and what is logged without a limit, one behind the other on one connection, as fast as it is
+/// answered; gives how many were.
 async fn flood(address: String, count: usize) -> usize {
     let mut stream = TcpStream::connect(&address).await.unwrap();
-    let request =
-        format!("GET /users/me HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer nonsense\r\n\r\n");
+    let request = format!("GET /livez HTTP/1.1\r\nHost: {address}\r\n\r\n");
     let batch = request.repeat(AT_ONCE);
     let (mut answered, mut buffer, mut unfinished) = (0, vec![0; 1 << 16], Vec::new());
     for _ in 0..count / AT_ONCE {
@@ -71,7 +71,7 @@ async fn flood(address: String, count: usize) -> usize {
             while let Some(end) = unfinished.iter().position(|byte| *byte == b'}') {
                 let answer: Vec<u8> = unfinished.drain(..=end).collect();
                 assert!(
-                    answer.starts_with(b"HTTP/1.1 401 "),
+                    answer.starts_with(b"HTTP/1.1 200 "),
                     "{}",
                     String::from_utf8_lossy(&answer)
                 );
@@ -83,7 +83,7 @@ async fn flood(address: String, count: usize) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_failures_fills_no_memory_and_holds_nobody_up_while_nobody_reads_the_log() {
+async fn a_flood_of_requests_fills_no_memory_and_holds_nobody_up_while_nobody_reads_the_log() {
     let installation = Installation::new();
     let port = free_port();
     let mut child = unread(&installation, port);
@@ -110,7 +110,7 @@ async fn a_flood_of_failures_fills_no_memory_and_holds_nobody_up_while_nobody_re
     }
     assert_eq!(answered, count * FLOODERS);
     println!(
-        "{answered} failures in {:?}, and {asked} honest requests, the slowest in {slowest:?}",
+        "{answered} requests in {:?}, and {asked} honest requests, the slowest in {slowest:?}",
         began.elapsed()
     );
     // Who waits for a reader waits for ever; who waits for a busy machine doesn't.
@@ -151,10 +151,10 @@ async fn a_flood_of_failures_fills_no_memory_and_holds_nobody_up_while_nobody_re
         before.rsplit(' ').next()?.parse::<usize>().ok()
     };
     let dropped: usize = lines.iter().filter_map(told).sum();
-    let logged = lines.iter().filter(|line| line.contains("status=401")).count();
+    let logged = lines.iter().filter(|line| line.contains(" path=/livez ")).count();
     let others = lines
         .iter()
-        .filter(|line| line.contains("status=") && !line.contains("status=401"))
+        .filter(|line| line.contains("status=") && !line.contains(" path=/livez "))
         .count();
     let volume: usize = lines.iter().map(|line| line.len() + 1).sum();
     println!("{logged} of them logged, {dropped} lines dropped, {volume} bytes");

@@ -12,7 +12,9 @@ use tokio::sync::Notify;
 
 use crate::postgres::Cluster;
 use crate::rounds;
-use crate::support::{Client, Installation, PASSWORD, PATIENCE, Server, column, connect, on_both_databases};
+use crate::support::{
+    Client, Installation, PASSWORD, PATIENCE, Raw, Server, column, connect, on_both_databases,
+};
 
 const CLIENTS: usize = 16;
 /// What the contract gives a server when its database is there again.
@@ -25,9 +27,22 @@ fn before_the_end() -> usize {
     if rounds(0) == 0 { 60 } else { 260 }
 }
 
+/// From so many rounds on, so many registrations are in a figure that is told of.
+const LONG_FORM: usize = 20;
+const LONG_FORM_ACKNOWLEDGES: usize = 5_000;
+
+/// The long form has tried what it is said to have tried.
+fn assert_is_a_storm(acknowledged: usize) {
+    assert!(
+        rounds(0) < LONG_FORM || acknowledged >= LONG_FORM_ACKNOWLEDGES,
+        "{acknowledged} were acknowledged, and {LONG_FORM_ACKNOWLEDGES} make a storm"
+    );
+}
+
 on_both_databases! {
     what_was_acknowledged_outlives_a_server_that_is_killed
     what_was_begun_is_finished_before_an_orderly_end
+    what_has_just_arrived_is_answered_before_an_orderly_end
 }
 
 /// Registrations without end, and what came of them.
@@ -112,6 +127,7 @@ impl Storm {
             acknowledged.len()
         );
         println!("{} acknowledged, 0 lost", acknowledged.len());
+        assert_is_a_storm(acknowledged.len());
     }
 }
 
@@ -148,85 +164,142 @@ mod stories {
         let mut server = installation.serve().await;
         let client = server.client();
         client.register("ada@example.com").await;
-        let token = client.login("ada@example.com").await;
-        let signalled: Arc<Mutex<Option<Instant>>> = Arc::default();
-        // Two hundred a second: twenty clients, one each tenth of a second, each on a connection of its own.
+        let asked = Arc::new(Asked {
+            address: server.address().to_owned(),
+            token: client.login("ada@example.com").await,
+            ..Asked::default()
+        });
+        // Two hundred a second: twenty clients, one each tenth of a second; half of them keep their connection.
         let asking: Vec<_> = (0..20_u64)
             .map(|number| {
-                let (address, token) = (server.address().to_owned(), token.clone());
-                let signalled = Arc::clone(&signalled);
-                tokio::spawn(paced(
-                    address,
-                    token,
-                    signalled,
-                    Duration::from_millis(number * 5),
-                ))
+                let first = Duration::from_millis(number * 5);
+                tokio::spawn(paced(Arc::clone(&asked), number % 2 == 0, first))
             })
             .collect();
-        tokio::time::sleep(Duration::from_millis(700)).await;
-        *signalled.lock().unwrap() = Some(Instant::now());
+        let height = async {
+            while asked.answered.load(Ordering::SeqCst) < 100 {
+                asked.progress.notified().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, height).await.expect("answers");
+        *asked.signalled.lock().unwrap() = Some(Instant::now());
         server.signal(Signal::TERM);
         server.log.wait_for("stopping").await;
+        asked.is_ending.store(true, Ordering::SeqCst);
         let (status, lines) = server.ended().await;
         assert_eq!(status.code(), Some(0), "{lines:#?}");
-        let sums = join_all(asking).await.into_iter().map(Result::unwrap);
-        let all = sums.fold(Paced::default(), |all, one| Paced {
-            answered: all.answered + one.answered,
-            late: all.late + one.late,
-            closed: all.closed + one.closed,
-        });
+        for client in asking {
+            client.await.unwrap();
+        }
         println!(
-            "{} answered in full, {} of them sent after the signal; {} more connections closed unanswered, and none of \
-             them had sent its request before the signal",
-            all.answered, all.late, all.closed
+            "{} answered in full, {} of them sent after the signal; {} were sent after it and not answered",
+            asked.answered.load(Ordering::SeqCst),
+            asked.late.load(Ordering::SeqCst),
+            asked.unanswered.load(Ordering::SeqCst),
         );
-        assert!(all.answered > 40, "{}", all.answered);
+    }
+
+    pub async fn what_has_just_arrived_is_answered_before_an_orderly_end(installation: Installation) {
+        let server = installation.serve().await;
+        let client = server.client();
+        client.register("ada@example.com").await;
+        let address = server.address().to_owned();
+        let request = own_account(&address, &client.login("ada@example.com").await, "");
+        let mut connections = Vec::new();
+        for _ in 0..100 {
+            let mut kept = Raw::connect(&address).await;
+            kept.send(&request).await;
+            assert!(kept.answer().await.0.starts_with("HTTP/1.1 200 "));
+            connections.push(kept);
+        }
+        for _ in 0..20 {
+            connections.push(Raw::connect(&address).await);
+        }
+        for connection in &mut connections {
+            connection.send(&request).await;
+        }
+        server.signal(Signal::TERM);
+        let answers = join_all(connections.iter_mut().map(Raw::answer_if_any)).await;
+        let missing = answers.iter().filter(|answer| answer.is_none()).count();
+        assert_eq!(missing, 0, "of {} requests", answers.len());
+        for (head, body) in answers.into_iter().flatten() {
+            assert!(head.starts_with("HTTP/1.1 200 "), "{head}{body}");
+        }
+        for connection in &mut connections {
+            assert_eq!(connection.rest().await, "", "nothing behind the answer");
+        }
+        let (status, lines) = server.ended().await;
+        assert_eq!(status.code(), Some(0), "{lines:#?}");
     }
 }
 
-/// What came of somebody's requests around the end of a server.
-#[derive(Clone, Copy, Default)]
-struct Paced {
-    /// In full.
-    answered: usize,
-    /// Of these, those that were sent after the signal.
-    late: usize,
-    /// Connected after the signal, and closed without an answer.
-    closed: usize,
-}
-
-/// Asks once in a while until the server is gone. What was sent before the signal is answered, and whatever is answered is
-/// answered in full.
-async fn paced(
+/// What several ask around the end of a server, and what came of it.
+#[derive(Default)]
+struct Asked {
     address: String,
     token: String,
-    signalled: Arc<Mutex<Option<Instant>>>,
-    first: Duration,
-) -> Paced {
-    tokio::time::sleep(first).await;
-    let mut pace = tokio::time::interval(Duration::from_millis(100));
-    let mut sums = Paced::default();
+    /// When the signal was sent: after this moment.
+    signalled: Mutex<Option<Instant>>,
+    /// Whether the server has said that it is ending.
+    is_ending: AtomicBool,
+    progress: Notify,
+    /// In full.
+    answered: AtomicUsize,
+    /// Of these, those that were sent after the signal.
+    late: AtomicUsize,
+    /// Sent after the signal, and not answered.
+    unanswered: AtomicUsize,
+}
+
+fn own_account(address: &str, token: &str, fields: &str) -> String {
+    format!("GET /users/me HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n{fields}\r\n")
+}
+
+fn is_last(head: &str) -> bool {
+    head.to_ascii_lowercase().contains("\r\nconnection: close\r\n")
+}
+
+/// Asks once in a while until the server is gone, on one connection or on one for each request. What was sent before the
+/// signal is answered, and whatever is answered is answered in full; from when the server says that it is ending, each
+/// answer is the last of its connection.
+async fn paced(asked: Arc<Asked>, keeps: bool, first: Duration) {
+    let start = tokio::time::Instant::now() + first;
+    let mut pace = tokio::time::interval_at(start, Duration::from_millis(100));
+    let fields = if keeps { "" } else { "Connection: close\r\n" };
+    let request = own_account(&asked.address, &asked.token, fields);
+    let mut kept = None;
     loop {
         pace.tick().await;
-        let Some(mut raw) = crate::support::Raw::connect_if_possible(&address).await else {
-            return sums;
+        let connection = match kept.take() {
+            Some(connection) => Some(connection),
+            None => Raw::connect_if_possible(&asked.address).await,
         };
-        let request = format!(
-            "GET /users/me HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
-        );
-        raw.send(request).await;
+        let Some(mut connection) = connection else {
+            return;
+        };
+        let is_ending = asked.is_ending.load(Ordering::SeqCst);
+        connection.send(&request).await;
         let sent = Instant::now();
-        let answer = raw.rest_if_any().await;
-        let signalled = *signalled.lock().unwrap();
-        if answer.starts_with("HTTP/1.1 200 ") && answer.ends_with('}') {
-            sums.answered += 1;
-            sums.late += usize::from(signalled.is_some_and(|at| sent > at));
+        let answer = connection.answer_if_any().await;
+        let is_late = asked.signalled.lock().unwrap().is_some_and(|at| sent > at);
+        let Some((head, body)) = answer else {
+            assert!(is_late, "sent before the signal, and not answered");
+            asked.unanswered.fetch_add(1, Ordering::SeqCst);
             continue;
+        };
+        assert!(
+            head.starts_with("HTTP/1.1 200 ") && body.ends_with('}'),
+            "{head}{body}"
+        );
+        asked.answered.fetch_add(1, Ordering::SeqCst);
+        asked.late.fetch_add(usize::from(is_late), Ordering::SeqCst);
+        asked.progress.notify_one();
+        assert!(is_last(&head) || !is_ending, "{head}");
+        if is_last(&head) {
+            assert_eq!(connection.rest().await, "", "the connection ends with the answer");
+        } else {
+            kept = Some(connection);
         }
-        // A connection that nobody has accepted when the listener closes is reset by the system.
-        let is_late = signalled.is_some_and(|at| sent + Duration::from_millis(50) > at);
-        assert!(is_late && answer.is_empty(), "{answer:?}");
-        sums.closed += 1;
     }
 }
 
@@ -316,6 +389,7 @@ async fn what_was_acknowledged_outlives_a_postgresql_that_is_killed() {
     let lost = acknowledged.iter().filter(|email| !there.contains(email)).count();
     println!("{} acknowledged, {lost} lost", acknowledged.len());
     assert_eq!(lost, 0);
+    assert_is_a_storm(acknowledged.len());
     client.live_a_whole_life("eve").await;
     server.stop().await;
 }

@@ -348,7 +348,59 @@ async fn a_flood_of_refused_requests_does_not_flood_the_log() {
     let lines = server.stop().await;
     let logged = lines.iter().filter(|line| line.contains("status=429")).count();
     assert!(logged >= 20 && logged <= 20 * seconds, "{logged} in {seconds} s");
-    // Each of those that were looked at is there.
+    // Each of those that were looked at is there: they are far fewer than are logged of their kind.
     let failed = lines.iter().filter(|line| line.contains("status=401")).count();
     assert_eq!(failed, looked_at);
+}
+
+#[tokio::test]
+async fn a_flood_of_strangers_does_not_flood_the_log_and_is_counted() {
+    const AT_ONCE: usize = 50;
+    const AT_LEAST: usize = 3_000;
+    let server = Installation::new().serve().await;
+    let client = server.client();
+    let begun = std::time::Instant::now();
+    // Over the end of a second and more, as what wasn't logged is told with the first line of the next one.
+    let mut sent = 0;
+    while sent < AT_LEAST || begun.elapsed().as_secs() < 3 {
+        let unknown = (0..AT_ONCE).map(|_| client.get("/nothing/here"));
+        let strangers = (0..AT_ONCE).map(|_| client.me("nonsense"));
+        for (status, _) in futures_util::future::join_all(unknown).await {
+            assert_eq!(status, 404);
+        }
+        for (status, _) in futures_util::future::join_all(strangers).await {
+            assert_eq!(status, 401);
+        }
+        sent += AT_ONCE;
+    }
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 2;
+    // What isn't refused is logged in any case.
+    assert_eq!(client.get("/livez").await.0, 200);
+    let lines = server.stop().await;
+    for status in ["401", "404"] {
+        let of_status = format!(" status={status} ");
+        let logged = lines.iter().filter(|line| line.contains(&of_status)).count();
+        assert!(
+            logged >= 100 && logged <= 100 * seconds,
+            "{logged} of {status} in {seconds} s"
+        );
+        let answer = format!(" answer={status} count=");
+        let left_out: usize = lines
+            .iter()
+            .filter_map(|line| {
+                line.split_once(&answer)?
+                    .1
+                    .split(' ')
+                    .next()?
+                    .parse::<usize>()
+                    .ok()
+            })
+            .sum();
+        assert!(left_out > 0, "nobody is told of {status}");
+        assert!(logged + left_out <= sent, "{logged} + {left_out} of {sent}");
+    }
+    assert_eq!(
+        lines.iter().filter(|line| line.contains(" path=/livez ")).count(),
+        1
+    );
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::{Installation, PATIENCE, Raw, on_both_databases};
+use crate::support::{Installation, PATIENCE, ROSTER, Raw, Server, on_both_databases};
 
 const ADA: &str = "ada@example.com";
 
@@ -35,6 +35,10 @@ mod stories {
         for login in &mut logins {
             let (head, body) = login.answer().await;
             assert!(head.starts_with("HTTP/1.1 200 "), "{head}{body}");
+            assert!(
+                head.to_ascii_lowercase().contains("\r\nconnection: close\r\n"),
+                "{head}"
+            );
             assert!(body.contains("access_token"), "{body}");
             assert_eq!(login.rest().await, "", "the connection ends with the answer");
         }
@@ -52,11 +56,33 @@ mod stories {
 }
 
 #[tokio::test]
-async fn an_interrupt_ends_the_server_as_well() {
-    let server = Installation::new().serve().await;
-    server.signal(Signal::INT);
-    let (status, lines) = server.ended().await;
-    assert_eq!(status.code(), Some(0));
+async fn an_interrupt_and_a_terminal_that_is_gone_end_the_server_as_well() {
+    for signal in [Signal::INT, Signal::HUP] {
+        let installation = Installation::new();
+        // Whatever this test itself was started by: a signal that is ignored there would be here.
+        let mut command = installation.program("/usr/bin/env");
+        command.args(["--default-signal=HUP", ROSTER, "serve"]);
+        let mut server = Server::start(&installation, command);
+        server.ready().await;
+        server.signal(signal);
+        let (status, lines) = server.ended().await;
+        assert_eq!(status.code(), Some(0), "{signal:?}: {lines:#?}");
+        assert!(lines.last().unwrap().ends_with("stopped"), "{lines:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_was_started_to_outlive_its_terminal_does() {
+    let installation = Installation::new();
+    // As `nohup` does it.
+    let mut command = installation.program("/bin/sh");
+    command.args(["-c", &format!("trap '' HUP; exec {ROSTER} serve")]);
+    let mut server = Server::start(&installation, command);
+    server.ready().await;
+    server.signal(Signal::HUP);
+    assert_eq!(server.client().get("/readyz").await.0, 200);
+    let lines = server.stop().await;
+    // The end that was asked for is the only one that there was: a second signal ends at once, and says so.
     assert!(lines.last().unwrap().ends_with("stopped"), "{lines:#?}");
 }
 
@@ -74,12 +100,16 @@ async fn readiness_ends_with_the_signal_and_no_new_connection_is_taken() {
 
     server.signal(Signal::TERM);
     server.log.wait_for("stopping").await;
-    // Either it is answered, and then truthfully, or the connection has been closed.
+    // Either it is answered, and then truthfully and for the last time, or the connection has been closed.
     kept_alive.send(get("/readyz")).await;
     let answer = kept_alive.rest().await;
     if !answer.is_empty() {
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
         assert!(answer.contains("shutting down"), "{answer}");
+        assert!(
+            answer.to_ascii_lowercase().contains("\r\nconnection: close\r\n"),
+            "{answer}"
+        );
     }
     // Each attempt is answered, refused or reset; in the end they all are refused.
     let started = Instant::now();

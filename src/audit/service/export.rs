@@ -20,6 +20,9 @@ pub(super) const TYPE: &str = "audit-head+jwt";
 /// that the database doesn't hold, so the trail vouches for the signing key after that is gone.
 pub(super) const SIGNED_BY: &str = "signed_by";
 
+/// Which form of an export this is.
+pub(super) const VERSION: u8 = 1;
+
 /// The first line of an export.
 #[derive(Serialize)]
 struct HeadLine<'a> {
@@ -147,7 +150,7 @@ fn head_line(state: &AppState, ring: &KeyRing, head: &Head) -> Result<String, Ap
     let signature = ring.sign(TYPE, &statement).map_err(ApiError::internal)?;
     let line = HeadLine {
         r#type: "head",
-        version: 1,
+        version: VERSION,
         statement: &statement,
         signature,
         jwk: serde_json::from_str(ring.current_jwk()).map_err(ApiError::internal)?,
@@ -155,13 +158,16 @@ fn head_line(state: &AppState, ring: &KeyRing, head: &Head) -> Result<String, Ap
     serde_json::to_string(&line).map_err(ApiError::internal)
 }
 
-fn event_line(event: &Sealed) -> Result<String, ApiError> {
+/// An event as it is printed: each has one line that it can be, to the last byte.
+pub(super) fn event_line(event: &Sealed) -> Result<String, ApiError> {
     let entry = &event.entry;
+    // As it is digested.
+    let occurred_at = DateTime::from_timestamp_millis(entry.occurred_at.timestamp_millis());
     let line = EventLine {
         r#type: "event",
         number: event.number,
         id: entry.id,
-        occurred_at: entry.occurred_at,
+        occurred_at: occurred_at.unwrap_or(entry.occurred_at),
         action: &entry.action,
         outcome: &entry.outcome,
         actor_kind: &entry.actor_kind,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::super::model::{Broken, Entry, Head, Sealed, link, unhex};
-use super::export::TYPE;
+use super::export::{TYPE, VERSION, event_line};
 use super::verify::VerifyError;
 use crate::app::AppState;
 use crate::domain::UserId;
@@ -177,6 +177,7 @@ impl Export {
         let line = export.line()?.ok_or(ExportFault::NoHead)?;
         export.head = serde_json::from_str(&line).map_err(|_| ExportFault::NoHead)?;
         let is_head = export.head.get("type").and_then(Value::as_str) == Some("head")
+            && export.head.get("version").and_then(Value::as_u64) == Some(VERSION.into())
             && export.head.get("signature").is_some_and(Value::is_string);
         if is_head {
             Ok(export)
@@ -207,10 +208,16 @@ impl Export {
     fn event(&mut self) -> Result<Option<Sealed>, ExportFault> {
         let Some(line) = self.line()? else { return Ok(None) };
         let event: Option<EventLine> = serde_json::from_str(&line).ok();
-        event
+        let event = event
             .and_then(EventLine::into_sealed)
-            .map(Some)
-            .ok_or(ExportFault::Line(self.lines))
+            .ok_or(ExportFault::Line(self.lines))?;
+        // The digest of an event is of what it says, and what it says can be written in more than one way: only as it
+        // was printed is it as it was exported.
+        let printed = event_line(&event).ok();
+        if printed.as_deref() != Some(line.strip_suffix('\n').unwrap_or(&line)) {
+            return Err(ExportFault::Changed { number: event.number });
+        }
+        Ok(Some(event))
     }
 }
 

@@ -22,7 +22,9 @@ pub(super) fn read_password(source: PasswordSource, state: &AppState) -> Result<
     let explain = |error: io::Error| StartError::new(format!("cannot read the password: {error}"));
     let text = if source.password_stdin || !io::stdin().is_terminal() {
         let mut line = Zeroizing::new(String::new());
-        io::stdin().lock().read_line(&mut line).map_err(explain)?;
+        if io::stdin().lock().read_line(&mut line).map_err(explain)? == 0 {
+            return Err(StartError::new("there is no password on standard input"));
+        }
         let end = line.trim_end_matches(['\r', '\n']).len();
         line.truncate(end);
         line

@@ -93,6 +93,17 @@ pub async fn check_code(state: &AppState, origin: &Origin) -> Result<Attempt, Re
     attempt::begin(state, counters.collect(), Vec::new()).await
 }
 
+/// Somebody who is signed in asks for another address, and may hear that it is taken. Limited for the client's address,
+/// together with registrations, which tell the same. It counts beforehand, and whoever isn't told so gets it back: a look
+/// before and a count behind would let many at once through, and a refusal of taken addresses alone would tell them.
+///
+/// # Errors
+/// As [`check_sign_in`].
+pub async fn check_address_change(state: &AppState, origin: &Origin) -> Result<Attempt, Refused> {
+    let counters = of_address(state, LimitKind::Registration, origin).into_iter();
+    attempt::begin(state, counters.collect(), Vec::new()).await
+}
+
 /// Somebody does something that everybody may do so often, whatever comes of it.
 pub async fn spend(state: &AppState, kind: LimitKind, origin: &Origin) -> Limited<Result<(), ApiError>> {
     let Some(counter) = of_address(state, kind, origin) else {

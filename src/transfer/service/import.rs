@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use super::super::model::{NewRow, Outcome, Refusal, UserRecord};
 use super::super::sources::{self, Checks, FirebaseConfig, ReadFault, Source};
 use super::super::store;
+use super::ending::Ending;
 use super::pace::Pace;
 use super::seen::Seen;
 use crate::app::AppState;
@@ -21,7 +22,7 @@ use crate::error::ApiError;
 use crate::users::still_may_administer;
 
 /// How many rows are read at a time, and go into one transaction at most.
-pub(super) const BATCH: usize = 1000;
+pub(super) const BATCH: usize = 4000;
 /// How many batches are read ahead: with the one that is being written, all that is in memory.
 const AHEAD: usize = 1;
 
@@ -40,7 +41,7 @@ pub struct Import {
     pub origin: Origin,
 }
 
-/// What became of the rows so far. The last three add up to the first.
+/// What became of the rows so far. At the end of each batch, the last three add up to the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Rows that were read.
@@ -51,6 +52,18 @@ pub struct Report {
     pub existing: u64,
     /// Rows that can't be taken.
     pub refused: u64,
+}
+
+impl Report {
+    fn count(&mut self, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Imported => self.imported += 1,
+                Outcome::Existing => self.existing += 1,
+                Outcome::IdTaken => self.refused += 1,
+            }
+        }
+    }
 }
 
 /// Why an import didn't reach its end. What was imported before stays.
@@ -85,23 +98,43 @@ type ReadRow = (u64, Result<UserRecord, Refusal>);
 /// interrupted is gone on with by doing it again. `tell` hears of every batch: how far it has come, and which rows were
 /// refused, with their lines.
 ///
-/// Each transaction has an audit row of its own, and so has each account that comes with roles; memory holds two
-/// batches, however long the file is, and in a dry run nine bytes for each address and each id that would be new.
+/// Each transaction that made accounts has an audit row of its own, and so have each account that comes with roles and the
+/// import as a whole, at its end; memory holds two batches, however long the file is, and in a dry run nine bytes for each
+/// address and each id that would be new.
 ///
 /// # Errors
 /// [`ImportError`]; with [`ApiError::Forbidden`] where a user is no active admin any more: what was imported before stays.
 pub async fn import(
     state: &AppState,
+    import: Import,
+    input: impl BufRead + Send + 'static,
+    tell: impl FnMut(&Report, &[(u64, Refusal)]),
+) -> Result<Report, ImportError> {
+    let mut ending = Ending::of(state, &import);
+    let moved = move_in(state, import, input, &mut ending.report, tell).await;
+    let report = ending.report;
+    let written = ending.write(moved.as_ref().err()).await;
+    if let (Err(_), Err(error)) = (&moved, &written) {
+        // What stopped the import is what there is to be told.
+        log::warn!("the end of an import isn't in the audit trail: {error}");
+    }
+    moved?;
+    written?;
+    Ok(report)
+}
+
+async fn move_in(
+    state: &AppState,
     mut import: Import,
     input: impl BufRead + Send + 'static,
+    report: &mut Report,
     mut tell: impl FnMut(&Report, &[(u64, Refusal)]),
-) -> Result<Report, ImportError> {
+) -> Result<(), ImportError> {
     let (batches, mut received) = mpsc::channel(AHEAD);
     let checks = Checks::at(state.ambient.now());
     let (source, firebase) = (import.source, import.firebase.take());
     let reading =
         tokio::task::spawn_blocking(move || read(source, firebase.as_ref(), &checks, input, &batches));
-    let mut report = Report::default();
     let mut seen = Seen::default();
     let mut pace = Pace::default();
     while let Some(batch) = received.recv().await {
@@ -114,31 +147,29 @@ pub async fn import(
                 Err(refusal) => refused.push((line, refusal)),
             }
         }
+        report.refused += refused.len() as u64;
         let lines: Vec<u64> = rows.iter().map(|(line, _)| *line).collect();
         let rows: Vec<NewRow> = rows
             .into_iter()
             .map(|(_, record)| new_row(&state.ambient, record))
             .collect();
         let outcomes = if import.is_dry_run {
-            try_batch(state, rows, &mut seen).await?
+            let outcomes = try_batch(state, rows, &mut seen).await?;
+            report.count(&outcomes);
+            outcomes
         } else {
-            write_rows(state, &import, rows, &mut pace).await?
+            write_rows(state, &import, rows, &mut pace, report).await?
         };
         for (line, outcome) in lines.into_iter().zip(outcomes) {
-            match outcome {
-                Outcome::Imported => report.imported += 1,
-                Outcome::Existing => report.existing += 1,
-                Outcome::IdTaken => {
-                    refused.push((line, Refusal::new("id", "is the id of another account")));
-                }
+            if outcome == Outcome::IdTaken {
+                refused.push((line, Refusal::new("id", "is the id of another account")));
             }
         }
         refused.sort_by_key(|(line, _)| *line);
-        report.refused += refused.len() as u64;
-        tell(&report, &refused);
+        tell(report, &refused);
     }
     match reading.await {
-        Ok(Ok(())) => Ok(report),
+        Ok(Ok(())) => Ok(()),
         Ok(Err(fault)) => Err(ImportError::Read(fault)),
         Err(ended) => Err(ApiError::internal(ended).into()),
     }
@@ -195,18 +226,22 @@ fn new_id(ambient: &Ambient, created_at: DateTime<Utc>) -> UserId {
     UserId::new(uuid::Builder::from_unix_timestamp_millis(milliseconds, &chance).into_uuid())
 }
 
-/// Adds the rows of a batch, in as many transactions as it takes for others to have their turn.
+/// Adds the rows of a batch, in as many transactions as it takes for others to have their turn. Each is counted when it is
+/// committed: what comes after may fail.
 async fn write_rows(
     state: &AppState,
     import: &Import,
     mut rows: Vec<NewRow>,
     pace: &mut Pace,
+    report: &mut Report,
 ) -> Result<Vec<Outcome>, ApiError> {
     let mut outcomes = Vec::with_capacity(rows.len());
     while !rows.is_empty() {
         let rest = rows.split_off(rows.len().min(pace.rows()));
         let begun = Instant::now();
-        outcomes.extend(write_some(state, import, rows).await?);
+        let written = write_some(state, import, rows).await?;
+        report.count(&written);
+        outcomes.extend(written);
         if let Some(pause) = pace.took(begun.elapsed())
             && state.db.has_one_writer()
         {

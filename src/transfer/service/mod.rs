@@ -1,5 +1,6 @@
 //! Moving users in and out.
 
+mod ending;
 mod export;
 mod import;
 mod own;

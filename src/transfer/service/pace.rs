@@ -6,13 +6,16 @@ use super::import::BATCH;
 
 /// What one transaction may take. Whoever else writes to an `SQLite` file waits for it.
 const MOMENT: Duration = Duration::from_millis(200);
+/// How many rows go into the first transaction, before anything is known of the disk.
+const FIRST: usize = 250;
 /// How few rows go into one transaction on a slow disk.
 const FEWEST: usize = 50;
-/// After how much writing there is a pause.
-const STRETCH: Duration = Duration::from_secs(1);
+/// After how much writing there is a pause. With the last transaction's moment it is well under what a request waits for the
+/// lock of an `SQLite` file (2 s).
+const STRETCH: Duration = Duration::from_millis(1500);
 /// Other processes look every 100 ms whether an `SQLite` file is still locked (`sqliteDefaultBusyCallback`), and nobody
 /// queues: without a pause that is longer, they would find it locked again and again.
-const PAUSE: Duration = Duration::from_millis(120);
+const PAUSE: Duration = Duration::from_millis(110);
 
 /// The size of the next transaction, and when to pause.
 #[derive(Debug)]
@@ -24,7 +27,7 @@ pub struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         Self {
-            rows: BATCH / 4,
+            rows: FIRST,
             written: Duration::ZERO,
         }
     }
@@ -71,16 +74,17 @@ mod tests {
                 })
                 .collect()
         };
-        assert_eq!(sizes(&mut pace, ms(10)), [500, 1000, 1000, 1000, 1000]);
-        assert_eq!(sizes(&mut pace, ms(900)), [500, 250, 125, 62, 50]);
+        assert_eq!(sizes(&mut pace, ms(10)), [500, 1000, 2000, 4000, 4000]);
+        assert_eq!(sizes(&mut pace, ms(900)), [2000, 1000, 500, 250, 125]);
+        assert_eq!(sizes(&mut pace, ms(900)), [62, 50, 50, 50, 50]);
         assert_eq!(sizes(&mut pace, ms(150)), [50, 50, 50, 50, 50]);
     }
 
     #[test]
-    fn others_have_a_turn_every_second() {
+    fn others_have_a_turn_before_they_give_up() {
         let mut pace = Pace::default();
         let pauses: Vec<bool> = (0..9).map(|_| pace.took(ms(300)).is_some()).collect();
-        let every_fourth = [false, false, false, true, false, false, false, true, false];
-        assert_eq!(pauses, every_fourth);
+        let every_fifth = [false, false, false, false, true, false, false, false, false];
+        assert_eq!(pauses, every_fifth);
     }
 }

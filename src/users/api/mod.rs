@@ -269,8 +269,8 @@ async fn read_profile(user: AuthenticatedUser) -> Result<HttpResponse, ApiError>
             body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "The profile isn't in the state that If-Match names", body = Problem,
             content_type = "application/problem+json"),
-        (status = 429, description = "Too many wrong passwords from this session", body = Problem,
-            content_type = "application/problem+json"),
+        (status = 429, description = "Too many wrong passwords from this session; or too many registrations and taken \
+            addresses from this client address", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 async fn change_profile(

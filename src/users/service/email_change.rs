@@ -1,11 +1,14 @@
 //! A new address: in force at once, or once mail to it has been answered.
 
+use std::sync::Arc;
+
 use crate::app::AppState;
 use crate::audit::AuditEvent;
 use crate::config::RegistrationMode;
 use crate::db::Transaction;
-use crate::domain::{AuditAction, Change, UserId};
+use crate::domain::{AuditAction, Change, EmailAddress, Origin, Standing, UserId};
 use crate::error::ApiError;
+use crate::limits::{self, Attempt, Refused};
 use crate::mail::{self, MailKind, NewMail};
 use crate::verification;
 
@@ -32,7 +35,7 @@ impl EmailChange {
         let mail = |kind| mail::compose(state, kind, Some(id), String::new());
         Self {
             is_confirmed_first: state.config.confirms_new_email(),
-            tells_taken: state.config.registration.mode != RegistrationMode::Verified,
+            tells_taken: tells_taken(state),
             changed: event(AuditAction::EmailChanged)
                 .with("way", "at_once")
                 .with("verified", false),
@@ -83,6 +86,53 @@ impl EmailChange {
         ];
         row.pending_email = Change::Set(email);
         Ok((Some(self.requested), mails.into_iter().flatten().collect()))
+    }
+}
+
+/// Whether whoever wants an address that waits to be confirmed hears that somebody has it.
+fn tells_taken(state: &AppState) -> bool {
+    state.config.registration.mode != RegistrationMode::Verified
+}
+
+/// That somebody wants another address, and may hear whether it is taken.
+pub(super) struct Asking(Option<Arc<Attempt>>);
+
+impl Asking {
+    /// Counts it, before anything is looked at. Where nobody is told anything, or it is the present address, there is nothing
+    /// to count.
+    ///
+    /// # Errors
+    /// As [`limits::check_address_change`].
+    pub(super) async fn begin(
+        state: &AppState,
+        present: &User,
+        wanted: Option<&EmailAddress>,
+        origin: &Origin,
+    ) -> Result<Self, Refused> {
+        let may_tell = tells_taken(state) || !state.config.confirms_new_email();
+        if !may_tell || wanted.is_none_or(|email| email.as_str() == present.email) {
+            return Ok(Self(None));
+        }
+        let attempt = limits::check_address_change(state, origin).await?;
+        Ok(Self(Some(Arc::new(attempt))))
+    }
+
+    /// What gives it back in the transaction of the change.
+    pub(super) fn attempt(&self) -> Option<Arc<Attempt>> {
+        self.0.clone()
+    }
+
+    /// Settles what ended without the change. Only who was told that the address is taken has asked; how that client
+    /// stands is given. Who goes away before this has asked as well, which costs an honest client one of its registrations.
+    pub(super) async fn settle(self, state: &AppState, error: Option<&ApiError>) -> Option<Standing> {
+        let attempt = self.0?;
+        if matches!(error, Some(ApiError::EmailTaken)) {
+            return attempt.standing(false);
+        }
+        if let Err(error) = attempt.undo(state).await {
+            log::debug!("a change of address stays counted: {error}");
+        }
+        None
     }
 }
 

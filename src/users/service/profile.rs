@@ -20,13 +20,16 @@ use crate::verification;
 
 use super::super::model::{Account, Changes, ProfileChanges, User};
 use super::super::store;
-use super::email_change::EmailChange;
+use super::email_change::{Asking, EmailChange};
 use super::{context_after, hash_new, taken_or_fault};
 
 /// Changes one's own profile.
 ///
 /// A new password ends every other session, and gives the present one a new id, so that every access token issued
 /// before is refused from the next request on; the refresh token of the present session goes on.
+///
+/// Whoever is told that an address is taken has asked who has an account, which counts as a registration from the client's
+/// address does. A change that is done costs nothing.
 ///
 /// # Errors
 /// [`ApiError::WrongCurrentPassword`], [`ApiError::EmailTaken`], [`ApiError::PreconditionFailed`],
@@ -87,6 +90,13 @@ async fn change(
         row.email = changes.email;
         checked = Some(hash);
     }
+    let asking = match Asking::begin(state, user, row.email.as_ref(), &origin).await {
+        Ok(asking) => asking,
+        Err(refused) => {
+            *standing = refused.standing;
+            return Err(refused.outcome);
+        }
+    };
     let event = |action| AuditEvent::success(&state.trail, action, Actor::User(id), Some(id), &origin);
     let now = state.ambient.now();
     let password_event = row
@@ -102,7 +112,8 @@ async fn change(
         password_notice: mail::compose(state, MailKind::PasswordChanged, Some(id), String::new()),
         now,
     };
-    state
+    let asked = asking.attempt();
+    let written = state
         .db
         .write(move |writer| async move {
             let transaction = writer.begin().await?;
@@ -118,15 +129,24 @@ async fn change(
                 return Err(ApiError::Conflict(detail.into()));
             }
             if !change.write(&transaction, &present.user).await? {
-                return Ok(present.user);
+                return Ok((present.user, false));
             }
             let user = store::user_by_id(&*transaction, id)
                 .await?
                 .ok_or(ApiError::InvalidToken)?;
+            if let Some(asked) = asked {
+                asked.succeeded(&transaction).await?;
+            }
             transaction.commit().await?;
-            Ok(user)
+            Ok((user, true))
         })
-        .await
+        .await;
+    if !matches!(written, Ok((_, true)))
+        && let Some(told) = asking.settle(state, written.as_ref().err()).await
+    {
+        *standing = Some(told);
+    }
+    written.map(|(user, _)| user)
 }
 
 /// A change of one's own profile, ready to be written.

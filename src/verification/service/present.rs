@@ -10,7 +10,8 @@ use std::sync::Arc;
 use super::super::model::{PresentedCode, Purpose, StoredCode};
 use super::super::store;
 use crate::app::AppState;
-use crate::domain::{EmailAddress, Limited, Origin};
+use crate::audit::{self, AuditEvent, Trail};
+use crate::domain::{Actor, AuditAction, EmailAddress, Limited, Origin};
 use crate::error::ApiError;
 use crate::limits::{self, LimitKind};
 use crate::security::{MailToken, TypedCode};
@@ -58,7 +59,8 @@ async fn look_up(
 }
 
 /// A code that was typed: counted for the address, and charged to the codes that it may be, before it is compared.
-/// A wrong one takes the same time whether or not there are any.
+/// A wrong one takes the same time whether or not there are any, and is told to the audit trail of the accounts whose codes
+/// it was charged to: ten times for each code at most, as no code is charged more often.
 async fn guess(
     state: &AppState,
     code: TypedCode,
@@ -74,6 +76,7 @@ async fn guess(
         Err(refused) => return refused.map(Err),
     };
     let (state, purposes, keys) = (state.clone(), purposes.to_vec(), Arc::clone(&post.keys));
+    let (trail, origin) = (state.trail.clone(), origin.clone());
     // From here on it goes to its end, also where the client has gone: what was counted is settled.
     let going = tokio::spawn(async move {
         let (now, settled) = (state.ambient.now(), Arc::clone(&counted));
@@ -92,7 +95,18 @@ async fn guess(
                     store::forgive_guess(&*transaction, &ids).await?;
                     settled.succeeded(&transaction).await?;
                 } else {
-                    store::write_decoy(&*transaction, decoy, now).await?;
+                    // Of an account or not: a statement that adds what it adds, and one that removes.
+                    let events: Vec<AuditEvent> = charged
+                        .iter()
+                        .filter(|stored| stored.user_id.is_some())
+                        .map(|stored| refused(&trail, stored, &origin))
+                        .collect();
+                    if events.is_empty() {
+                        store::write_decoy(&*transaction, decoy, now).await?;
+                    } else {
+                        audit::record_all(&*transaction, events).await?;
+                    }
+                    store::remove_decoy(&*transaction, decoy).await?;
                 }
                 transaction.commit().await?;
                 Ok(found)
@@ -114,4 +128,11 @@ async fn guess(
         Ok(limited) => limited,
         Err(ended) => Limited::freely(Err(ApiError::internal(ended))),
     }
+}
+
+/// That somebody has guessed wrongly at this code of an account.
+fn refused(trail: &Trail, stored: &StoredCode, origin: &Origin) -> AuditEvent {
+    let (action, reason) = (AuditAction::CodeRefused, "wrong_code");
+    AuditEvent::failure(trail, action, Actor::Anonymous, stored.user_id, origin, reason)
+        .with("purpose", stored.purpose.as_str())
 }

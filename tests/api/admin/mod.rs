@@ -21,6 +21,14 @@ impl Admin {
         let token = world.sign_in(&persona).await;
         Self { persona, token }
     }
+
+    /// The same with another name than everybody's admin has.
+    async fn called(world: &World, name: &str) -> Self {
+        let persona = world.register(name).await;
+        world.set_roles(&persona, &["admin"]).await;
+        let token = world.sign_in(&persona).await;
+        Self { persona, token }
+    }
 }
 
 /// The path of somebody's account.

@@ -4,7 +4,7 @@ use roster::domain::UserStatus;
 use serde_json::json;
 
 use super::{Admin, path};
-use crate::support::{World, all};
+use crate::support::{Persona, World, all};
 
 /// How often two admins try to end each other; `ROSTER_RACE_ROUNDS` says how often instead.
 fn rounds() -> usize {
@@ -44,6 +44,44 @@ scenario! {
             let left: Vec<&str> = items.iter().map(|item| item["id"].as_str().unwrap()).collect();
             assert_eq!(left, [[&first.persona, &second][winner].id.to_string()], "round {round}");
             assert!([401, 403].contains(&answers[1 - winner].status), "round {round}: {}", answers[1 - winner]);
+        }
+    }
+
+    async fn two_admins_who_delete_accounts_at_once_always_leave_one(world: World) {
+        let mut left: Option<Persona> = None;
+        for round in 0..rounds() {
+            let first = Admin::called(&world, &format!("first-{round}")).await;
+            let second = Admin::called(&world, &format!("second-{round}")).await;
+            if let Some(left) = left.take() {
+                world.set_roles(&left, &[]).await;
+            }
+            // Each the other, or each the own account.
+            let is_own = round % 2 == 1;
+            let paths = if is_own {
+                ["/users/me".to_owned(), "/users/me".to_owned()]
+            } else {
+                [path(&second.persona), path(&first.persona)]
+            };
+            let calls = [(&paths[0], &first), (&paths[1], &second)];
+            let calls = calls.map(|(path, admin)| world.delete(path).bearer(&admin.token));
+            let mut statuses: Vec<u16> = all(calls).await.iter().map(|answer| answer.status).collect();
+            let winner = usize::from(statuses[0] != 204);
+            statuses.sort_unstable();
+            assert_eq!(statuses[0], 204, "round {round}: {statuses:?}");
+            let refusals: &[u16] = if is_own { &[409] } else { &[401, 403, 409] };
+            assert!(refusals.contains(&statuses[1]), "round {round}: {statuses:?}");
+
+            // Whoever was faster has gone, or has seen the other off.
+            let (mut gone, mut stays) = if winner == 0 { (second, first) } else { (first, second) };
+            if is_own {
+                std::mem::swap(&mut gone, &mut stays);
+            }
+            let shown = world.get("/admin/users?role=admin&status=active").bearer(&stays.token).await.expect(200);
+            let items = shown.json()["items"].as_array().unwrap();
+            let admins: Vec<&str> = items.iter().map(|item| item["id"].as_str().unwrap()).collect();
+            assert_eq!(admins, [stays.persona.id.to_string()], "round {round}");
+            world.get("/users/me").bearer(&gone.token).await.expect(401);
+            left = Some(stays.persona);
         }
     }
 

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{comparable, readable, signed_in, wire, works};
-use crate::support::{Connection, World};
+use crate::support::{Connection, OTHER_PASSWORD, World};
 
 /// HEAD is answered without the body that GET gets, whatever is behind or before it.
 async fn check_pair(connection: &mut Connection, is_head_first: bool, what: &str) {
@@ -37,6 +37,40 @@ fn in_chunks(method: &str, path: &str, bearer: &str, body: &str) -> String {
         let _ = write!(text, "{:X} ;name=\"0\"\r\n{chunk}\r\n", chunk.len());
     }
     text + "000\r\nX-Trailer: HEAD /livez HTTP/1.1\r\n\r\n"
+}
+
+/// A request whose body is so many spaces in one chunk.
+fn in_one_chunk(method: &str, path: &str, headers: &[(&str, &str)], length: usize) -> String {
+    let mut all = vec![
+        ("Content-Type", "application/json"),
+        ("Transfer-Encoding", "chunked"),
+    ];
+    all.extend(headers);
+    let head = wire(method, path, &all, "");
+    format!("{head}{length:x}\r\n{}\r\n0\r\n\r\n", " ".repeat(length))
+}
+
+/// Sends pieces behind one another, the second and later ones behind the answer if that is waited for, and sees that there
+/// is this one answer, which closes.
+async fn is_answered_once(world: &World, pieces: &[&str], is_waited_for: bool, status: u16, what: &str) {
+    let (first, others) = pieces.split_first().unwrap();
+    let mut connection = world.connection().await;
+    connection.send(first).await;
+    let mut answer = None;
+    if is_waited_for {
+        answer = connection.answer().await;
+    }
+    for piece in others {
+        connection.send(piece).await;
+    }
+    if !is_waited_for {
+        answer = connection.answer().await;
+    }
+    let answer = answer.expect(what);
+    assert_eq!(answer.status, status, "{what}");
+    assert_eq!(answer.headers["connection"], "close", "{what}");
+    let rest = connection.rest().await;
+    assert!(rest.is_empty(), "{what}: {}", String::from_utf8_lossy(&rest));
 }
 
 scenario! {
@@ -144,6 +178,60 @@ scenario! {
                 check_pair(&mut connection, true, &what).await;
                 assert_eq!(connection.head_answer().await.expect(&what).status, 200, "{what}");
             }
+        }
+        works(&world).await;
+    }
+
+    async fn nothing_is_done_that_is_asked_behind_an_answer_that_closes(world: World) {
+        let account = json!({"email": "behind@example.test", "password": OTHER_PASSWORD}).to_string();
+        let behind = [
+            wire("GET", "/livez", &[], ""),
+            wire("POST", "/users/", &[], &account),
+            wire("GET", "/livez", &[], ""),
+        ]
+        .concat();
+        let close = ("Connection", "close");
+        let garbage = ("Authorization", "Bearer garbage");
+        for (status, last) in [
+            // The client closes, and is answered before its body has come, by a handler and by what stands before it.
+            (404, in_one_chunk("POST", "/nope", &[close], 3_000)),
+            (401, in_one_chunk("PUT", "/users/me", &[close, garbage], 3_000)),
+            (404, wire("POST", "/nope", &[close], &" ".repeat(3_000))),
+            // The server closes: it won't read so much.
+            (413, in_one_chunk("POST", "/login", &[], 70_000)),
+            (413, wire("POST", "/login", &[], &" ".repeat(70_000))),
+            // Its body has come, and was read.
+            (400, in_one_chunk("POST", "/login", &[close], 3_000)),
+        ] {
+            let what = format!("{status} to {}", last.lines().next().unwrap());
+            let all = [last.as_str(), &behind].concat();
+            is_answered_once(&world, &[all.as_str()], false, status, &format!("{what}, whole")).await;
+            let pieces: Vec<&str> =
+                all.as_bytes().chunks(2_000).map(|piece| std::str::from_utf8(piece).unwrap()).collect();
+            is_answered_once(&world, &pieces, false, status, &format!("{what}, in pieces")).await;
+            if status != 400 {
+                // All but the last kilobyte of the body is there when it is answered.
+                let (before, after) = all.split_at(last.len() - 1_000);
+                is_answered_once(&world, &[before, after], true, status, &format!("{what}, cut")).await;
+                let (middle, after) = after.split_at(1_000);
+                is_answered_once(&world, &[before, middle, after], true, status, &format!("{what}, cut twice")).await;
+            }
+        }
+        assert_eq!(world.count_users().await, 0, "nobody has registered");
+        works(&world).await;
+    }
+
+    async fn a_body_that_does_not_end_is_not_waited_for_behind_an_answer_that_closes(world: World) {
+        let close = ("Connection", "close");
+        for (status, last) in [
+            (404, in_one_chunk("POST", "/nope", &[close], 3_000)),
+            (413, in_one_chunk("POST", "/login", &[], 70_000)),
+        ] {
+            let (before, _) = last.split_at(last.len() - 1_000);
+            is_answered_once(&world, &[before], true, status, "a body without its end").await;
+            // And what can't be the end of one is answered no second time.
+            let broken = [last.trim_end_matches("\r\n0\r\n\r\n"), "xx"];
+            is_answered_once(&world, &broken, true, status, "a body with no end").await;
         }
         works(&world).await;
     }

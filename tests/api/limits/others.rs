@@ -64,6 +64,59 @@ scenario! {
         assert_eq!(count(&answers, 200), 250);
     }
 
+    async fn whoever_asks_for_taken_addresses_by_a_change_of_the_own_one_is_limited_as_by_registering(stage: Stage) {
+        let world = limited_with(&stage, &[("registration_burst", "4")]).await;
+        let ada = world.register("ada").await;
+        world.register("ben").await;
+        world.clock.advance(seconds(3600));
+        let token = world.sign_in(&ada).await;
+        let change = |email: &str| {
+            let body = ada.confirming(json!({"email": email}));
+            world.patch("/users/me").bearer(&token).json(&body).from("203.0.113.9")
+        };
+        // Changes that are done cost nothing, and neither does what fails for another reason.
+        for number in 0..6 {
+            change(&format!("ada-{number}@example.test")).await.expect(200);
+        }
+        for _ in 0..6 {
+            let call = change("other@example.test").header("if-match", "\"r99999\"");
+            call.await.expect(412).problem("precondition-failed");
+        }
+        for turn in 0..3 {
+            let answer = change("ben@example.test").await.expect(409);
+            answer.problem("email-taken");
+            assert_eq!(left(&answer), 3 - turn);
+            assert_eq!(answer.header("ratelimit-policy"), "\"registration\";q=4;w=40");
+        }
+        // It is one number with registrations.
+        assert_eq!(left(&world.post("/users/").json(&newcomer(1)).from("203.0.113.9").await.expect(201)), 0);
+        wait(&world.post("/users/").json(&newcomer(2)).from("203.0.113.9").await);
+        // From then on a free address and a taken one are refused alike, and nothing is changed.
+        for email in ["ben@example.test", "free@example.test"] {
+            assert_eq!(wait(&change(email).await), 10, "{email}");
+        }
+        assert_eq!(world.profile(&token).await["email"], "ada-5@example.test");
+        // What isn't about another address goes on.
+        let name = json!({"display_name": "Ada", "email": "ada-5@example.test", "current_password": ada.password});
+        world.put("/users/me").bearer(&token).json(&name).from("203.0.113.9").await.expect(200);
+        world.clock.advance(seconds(10));
+        change("free@example.test").await.expect(200);
+        change("ben@example.test").await.expect(409);
+        wait(&change("ben@example.test").await);
+    }
+
+    async fn parallel_questions_for_taken_addresses_do_not_slip_through(stage: Stage) {
+        let world = limited_with(&stage, &[("registration_burst", "5")]).await;
+        let ada = world.register("ada").await;
+        let ben = world.register("ben").await;
+        world.clock.advance(seconds(3600));
+        let token = world.sign_in(&ada).await;
+        let body = ada.confirming(json!({"email": ben.email}));
+        // Few enough for the session, whose right passwords take each other's places.
+        let answers = all((0..9).map(|_| world.patch("/users/me").bearer(&token).json(&body))).await;
+        assert_eq!((count(&answers, 409), count(&answers, 429)), (5, 4));
+    }
+
     async fn wrong_secrets_of_services_are_limited_and_right_ones_never(stage: Stage) {
         let world = limited_with(&stage, &[("client_burst", "4")]).await;
         let right = world.resource_server().await;

@@ -39,6 +39,24 @@ scenario! {
         assert_eq!(world.profile(&bearer).await["email_verified"], true);
     }
 
+    async fn an_address_with_any_characters_is_registered_written_to_and_proven(stage: Stage) {
+        let world = World::with(&stage, |variables| {
+            variables.set("ROSTER__REGISTRATION__MODE", "verified");
+        })
+        .await;
+        // Combining marks and symbols are as good as letters (RFC 6531 §3.3).
+        for email in ["josé@x.test", "用户@x.test", "हिन्दी@x.test", "ก็@x.test", "a·b@x.test", "€@x.test", "💩@x.test"] {
+            let body = json!({"email": email, "password": OTHER_PASSWORD});
+            world.post("/users/").json(&body).await.expect(202);
+            let letter = world.only_letter().await;
+            assert_eq!(letter.to.as_str(), email);
+            world.post("/verify-email").json(&json!({"token": token(&letter)})).await.expect(204);
+            let tokens = world.log_in(email, OTHER_PASSWORD).await.expect(200);
+            let user = world.profile(tokens.json()["access_token"].as_str().unwrap()).await;
+            assert_eq!((&user["email"], &user["email_verified"]), (&json!(email), &json!(true)));
+        }
+    }
+
     async fn a_new_address_waits_until_its_mail_is_answered(stage: Stage) {
         let world = confirming(&stage).await;
         let (ada, bearer) = proven(&world, "ada").await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{PASSWORD, World, all, token, typed_code};
+use crate::support::{PASSWORD, Stage, World, all, token, typed_code};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -96,6 +96,57 @@ scenario! {
         guess(&typed_code(&second)).await.problem("invalid-or-expired-code");
         // Nobody guesses a link.
         guess(&token(&second)).await.expect(204);
+    }
+
+    async fn wrong_guesses_at_a_code_are_in_the_trail_of_its_account_and_no_more_than_it_takes(world: World) {
+        let ada = world.register("ada").await;
+        world.only_letter().await;
+        let code = typed_code(&world.forgot(&ada.email).await);
+        let guess = |code: &str, email: &str| {
+            let body = json!({"token": code, "email": email, "password": "velvet-harbor-cinder-52"});
+            world.post("/reset-password").json(&body)
+        };
+        // Where there is no code to be charged there is nobody to tell, and nothing stays.
+        let before = world.mail_rows().await;
+        guess("AAAA-AAAA", "nobody@example.test").await.problem("invalid-or-expired-code");
+        assert_eq!(world.mail_rows().await, before);
+        assert!(world.audit("code.refused").await.is_empty());
+        for guesses in 1..=12 {
+            guess("AAAA-AAAA", &ada.email).await.problem("invalid-or-expired-code");
+            let events = world.audit("code.refused").await;
+            assert_eq!(events.len(), guesses.min(10));
+            for event in events {
+                assert_eq!(event.subject_id, Some(ada.id));
+                assert_eq!((event.actor_kind.as_str(), event.outcome.as_str()), ("anonymous", "failure"));
+                assert_eq!(event.details, r#"{"purpose":"reset_password","reason":"wrong_code"}"#);
+                assert_eq!(event.ip.as_deref(), Some("127.0.0.1"));
+            }
+        }
+        // Used up: the right one is charged to nothing any more.
+        guess(&code, &ada.email).await.problem("invalid-or-expired-code");
+        assert_eq!(world.audit("code.refused").await.len(), 10);
+        // The owner sees them.
+        let token = world.sign_in(&ada).await;
+        let trail = world.get("/users/me/audit?limit=200").bearer(&token).await.expect(200);
+        let items = trail.json()["items"].as_array().unwrap();
+        assert_eq!(items.iter().filter(|item| item["action"] == "code.refused").count(), 10, "{trail}");
+    }
+
+    async fn a_right_code_leaves_no_event_of_a_wrong_one_and_an_accountless_one_neither(stage: Stage) {
+        let world = World::with(&stage, |variables| {
+            variables.set("ROSTER__REGISTRATION__MODE", "verified");
+        })
+        .await;
+        let body = json!({"email": "ada@example.test", "password": PASSWORD});
+        world.post("/users/").json(&body).await.expect(202);
+        let code = typed_code(&world.only_letter().await);
+        let verify = |code: &str| {
+            world.post("/verify-email").json(&json!({"token": code, "email": "ada@example.test"}))
+        };
+        // There is no account yet whose trail could tell.
+        verify("AAAA-AAAA").await.problem("invalid-or-expired-code");
+        verify(&code).await.expect(204);
+        assert!(world.audit("code.refused").await.is_empty());
     }
 
     async fn a_right_guess_with_a_bad_password_costs_nothing(world: World) {

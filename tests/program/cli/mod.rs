@@ -370,10 +370,17 @@ async fn a_person_is_asked_before_anything_is_destroyed() {
     installation.create_user("ada@example.com", &[]).await;
     let keys = installation.json(&["keys", "list"]).await;
     let retire = format!("keys retire {}", keys[0]["id"].as_str().unwrap());
+    installation
+        .succeeds(&["users", "reset", "ada@example.com"])
+        .await;
+    let mails = installation.json(&["mail", "list"]).await;
+    let purge = format!("mail purge {}", mails[0]["id"].as_str().unwrap());
     for command in [
         "users delete ada@example.com",
         "users sessions ada@example.com --end",
         &retire,
+        "mail purge",
+        &purge,
         "migrate fresh",
         "migrate down -n 4",
     ] {
@@ -392,6 +399,7 @@ async fn a_person_is_asked_before_anything_is_destroyed() {
         }
         installation.succeeds(&["users", "show", "ada@example.com"]).await;
         assert_eq!(installation.json(&["keys", "list"]).await, keys);
+        assert_eq!(installation.json(&["mail", "list"]).await, mails);
     }
     let mut terminal = Terminal::open(&installation, "users delete ada@example.com").unwrap();
     terminal.wait_for("[y/N]").await;

@@ -219,7 +219,7 @@ mod stories {
         );
         let said: Vec<&str> = ended.stderr.lines().collect();
         assert!(said[0].starts_with("line 2: email: "), "{said:?}");
-        assert_eq!(said[1], "roster: 1 of 3 rows were refused");
+        assert_eq!(said[1], "roster: 1 of 3 rows was refused");
 
         let line = installation
             .fails(&["users", "import", "no-such-file", "--from", "csv"])
@@ -288,7 +288,7 @@ mod stories {
 
     pub async fn an_import_that_is_killed_is_gone_on_with(installation: Installation) {
         /// Twice as many as an import reads at a time: of so many more, some are always written.
-        const STEP: usize = 2000;
+        const STEP: usize = 8000;
         let rounds = rounds(3);
         let users = STEP * (rounds + 1);
         installation.prepare().await;

@@ -205,6 +205,14 @@ async fn a_mailbox_that_does_not_exist_is_given_up_at_once_and_an_operator_sees_
     let id = listed[0]["id"].as_str().unwrap();
     installation.succeeds(&["mail", "retry", id]).await;
     server.wait_for_nth_log("a mail is given up", 2).await;
+    for command in ["retry", "purge"] {
+        let unknown = "0190a5d0-3c5e-7b2f-8a41-0d6f2b7c9e13";
+        let line = installation.fails(&["mail", command, unknown, "--dry-run"]).await;
+        assert!(
+            line.contains("1 of the mails that were named (1) can't be found"),
+            "{line}"
+        );
+    }
     installation.succeeds(&["mail", "purge", "--yes"]).await;
     assert_eq!(installation.json(&["mail", "list"]).await, json!([]));
     server.stop().await;
@@ -220,5 +228,20 @@ async fn any_letters_arrive_whatever_the_language() {
     assert_eq!(server.client().post("/users/", &body).await.0, 201);
     let mail = mails.mail_to("jos\\u00e9@xn--bcher-kva.example", 1).await;
     assert!(mail.content.contains("gehört"), "{}", mail.content);
+    // Combining marks and symbols, as the mail server prints them.
+    for (email, printed) in [
+        (
+            "हिन्दी@example.com",
+            r"\u0939\u093f\u0928\u094d\u0926\u0940@example.com",
+        ),
+        ("ก็@example.com", r"\u0e01\u0e47@example.com"),
+        ("a·b@example.com", r"a\u00b7b@example.com"),
+        ("€@example.com", r"\u20ac@example.com"),
+        ("💩@example.com", r"\ud83d\udca9@example.com"),
+    ] {
+        server.client().register(email).await;
+        let mail = mails.mail_to(printed, 1).await;
+        assert_eq!(mail.header("To"), email);
+    }
     server.stop().await;
 }

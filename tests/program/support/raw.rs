@@ -69,6 +69,15 @@ impl Raw {
         (head, String::from_utf8(body).unwrap())
     }
 
+    /// The same; none where the connection has ended before any of it came.
+    pub async fn answer_if_any(&mut self) -> Option<(String, String)> {
+        let come = timeout(PATIENCE, self.0.peek(&mut [0])).await;
+        match come.expect("an answer or an end in time") {
+            Ok(0) | Err(_) => None,
+            Ok(_) => Some(self.answer().await),
+        }
+    }
+
     /// Everything until the other side closes; empty where it has closed without a word.
     pub async fn rest(&mut self) -> String {
         let mut rest = Vec::new();
