@@ -33,7 +33,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 const LAST_CALL: Duration = Duration::from_millis(250);
 /// With no connection open, and none taken for so long, nobody is waited for. What the system has accepted before the
 /// signal reaches a worker within it.
-const QUIET: Duration = Duration::from_millis(50);
+const QUIET: Duration = Duration::from_millis(125);
 
 pub(super) async fn run(context: &Context) -> Result<(), StartError> {
     let loaded = context.load(Need::Everything)?;

@@ -60,6 +60,10 @@ pub struct Wire {
     has_ended: bool,
     /// What of the last head was too long.
     too_long: Option<Part>,
+    /// Whether all is written, and the client has been told.
+    is_shut: bool,
+    /// Until when what a client still sends then is read and thrown away.
+    linger_due: Option<Pin<Box<Sleep>>>,
 }
 
 impl Wire {
@@ -77,6 +81,8 @@ impl Wire {
             ahead: BytesMut::new(),
             has_ended: false,
             too_long: None,
+            is_shut: false,
+            linger_due: None,
         }
     }
 
@@ -94,6 +100,8 @@ impl Wire {
                 self.head_due = Some(Box::pin(sleep(limit + AFTER_THE_FRAMEWORK)));
                 self.activity.begin_head();
             }
+            // It is there as a whole, and waits for the answers in front of it: a client that reads slowly isn't late.
+            Stage::Head if self.activity.gate() == Gate::Shut => self.head_due = None,
             Stage::Head => {}
             Stage::Closing => {
                 self.head_due.get_or_insert_with(|| Box::pin(sleep(LINGER)));
@@ -265,7 +273,28 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let wire = &mut *self;
+        if !wire.is_shut {
+            ready!(Pin::new(&mut wire.stream).poll_shutdown(cx))?;
+            wire.is_shut = true;
+            // A socket that is closed with something unread in it is reset, and what its client hasn't read is lost.
+            if !wire.has_ended && (!wire.ahead.is_empty() || wire.has_something_come()) {
+                wire.ahead.clear();
+                wire.linger_due = Some(Box::pin(sleep(LINGER)));
+            }
+        }
+        let Some(due) = &mut wire.linger_due else {
+            return Poll::Ready(Ok(()));
+        };
+        let mut waste = [0; 4096];
+        loop {
+            let mut buffer = ReadBuf::new(&mut waste);
+            match Pin::new(&mut wire.stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending => return due.as_mut().poll(cx).map(Ok),
+            }
+        }
     }
 }
 

@@ -396,7 +396,11 @@ async fn a_flood_of_strangers_does_not_flood_the_log_and_is_counted() {
                     .ok()
             })
             .sum();
-        assert!(left_out > 0, "nobody is told of {status}");
+        // As many as one second has room for, where the machine is that fast.
+        assert!(
+            left_out > 0 || sent <= 100 * seconds,
+            "nobody is told of {status}"
+        );
         assert!(logged + left_out <= sent, "{logged} + {left_out} of {sent}");
     }
     assert_eq!(

@@ -23,6 +23,8 @@ use crate::users::still_may_administer;
 
 /// How many rows are read at a time, and go into one transaction at most.
 pub(super) const BATCH: usize = 4000;
+/// Fewer of them where what is kept with each has more bytes than this in all.
+const HEAVY: usize = 4 << 20;
 /// How many batches are read ahead: with the one that is being written, all that is in memory.
 const AHEAD: usize = 1;
 
@@ -99,7 +101,7 @@ type ReadRow = (u64, Result<UserRecord, Refusal>);
 /// refused, with their lines.
 ///
 /// Each transaction that made accounts has an audit row of its own, and so have each account that comes with roles and the
-/// import as a whole, at its end; memory holds two batches, however long the file is, and in a dry run nine bytes for each
+/// import as a whole, at its end; memory holds three batches, however long the file is, and in a dry run nine bytes for each
 /// address and each id that would be new.
 ///
 /// # Errors
@@ -183,13 +185,16 @@ fn read(
     input: impl BufRead,
     batches: &mpsc::Sender<Vec<ReadRow>>,
 ) -> Result<(), ReadFault> {
-    let mut batch = Vec::with_capacity(BATCH);
+    let mut batch = Vec::new();
+    let mut weight = 0;
     let mut each = |line: u64, row: Result<UserRecord, Refusal>| {
+        weight += row.as_ref().map_or(0, |record| record.metadata.as_json().len());
         batch.push((line, row));
-        if batch.len() < BATCH {
+        if batch.len() < BATCH && weight < HEAVY {
             return ControlFlow::Continue(());
         }
-        let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+        weight = 0;
+        let full = std::mem::take(&mut batch);
         match batches.blocking_send(full) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),

@@ -15,7 +15,7 @@ const FEWEST: usize = 50;
 const STRETCH: Duration = Duration::from_millis(1500);
 /// Other processes look every 100 ms whether an `SQLite` file is still locked (`sqliteDefaultBusyCallback`), and nobody
 /// queues: without a pause that is longer, they would find it locked again and again.
-const PAUSE: Duration = Duration::from_millis(110);
+const PAUSE: Duration = Duration::from_millis(130);
 
 /// The size of the next transaction, and when to pause.
 #[derive(Debug)]

@@ -129,8 +129,16 @@ impl Asking {
         if matches!(error, Some(ApiError::EmailTaken)) {
             return attempt.standing(false);
         }
-        if let Err(error) = attempt.undo(state).await {
-            log::debug!("a change of address stays counted: {error}");
+        let is_in_trouble = matches!(error, Some(ApiError::DatabaseUnavailable(_)));
+        let state = state.clone();
+        let undone = tokio::spawn(async move {
+            if let Err(error) = attempt.undo(&state).await {
+                log::debug!("a change of address stays counted: {error}");
+            }
+        });
+        // Nobody waits for a database in trouble twice.
+        if !is_in_trouble && let Err(error) = undone.await {
+            log::error!("{error}");
         }
         None
     }

@@ -221,6 +221,21 @@ scenario! {
         works(&world).await;
     }
 
+    async fn what_is_sent_behind_the_last_request_cuts_nothing_off_its_answer(world: World) {
+        let whole = world.get("/openapi.json").await.text().len();
+        let last = wire("GET", "/openapi.json", &[("Connection", "close")], "");
+        let behind = wire("GET", "/livez", &[], "");
+        // As much as a server reads ahead, and far more: what it leaves in the socket mustn't reset the connection.
+        for count in [0, 300, 10_000] {
+            let mut connection = world.connection().await;
+            connection.send([last.as_str(), &behind.repeat(count)].concat()).await;
+            let answer = connection.answer().await.expect("an answer");
+            assert_eq!((answer.status, answer.body.len()), (200, whole), "with {count} behind");
+            assert!(connection.answer().await.is_none(), "with {count} behind");
+        }
+        works(&world).await;
+    }
+
     async fn a_body_that_does_not_end_is_not_waited_for_behind_an_answer_that_closes(world: World) {
         let close = ("Connection", "close");
         for (status, last) in [
