@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::app::{AppState, Lifecycle, RefusalLog};
 use crate::audit::Trail;
+use crate::audit::service::seal_waiting;
 use crate::clock::Ambient;
 use crate::config::{Config, PasswordAlgorithm, SecretKey};
 use crate::db::schema::SchemaManager;
@@ -319,6 +320,18 @@ pub fn sealer(secret: &SecretKey) -> Result<Sealer, StartError> {
 pub fn trail(secret: &SecretKey, ambient: &Ambient) -> Result<Trail, StartError> {
     let key = KeyedDigest::new(secret.expose(), "audit").map_err(start_error)?;
     Ok(Trail::new(ambient.clone(), key))
+}
+
+/// Ends a command's work on a database, also where the command has failed in the end: what was done before stays.
+///
+/// If it may have left events, they get their places in the chain first: perhaps no server runs that would do it, and until
+/// then one can be removed without a trace. The command is done, whatever comes of this.
+pub async fn close(db: &Db, trail: &Trail, may_have_events: bool) {
+    if may_have_events && let Err(error) = seal_waiting(db, trail).await {
+        let error = cause_alone(error);
+        log::warn!("the events of this command have no place in the audit trail's chain yet: {error}");
+    }
+    db.close().await;
 }
 
 /// An operator gets the cause itself, without the words that are for a log.

@@ -7,5 +7,5 @@ pub mod service;
 mod store;
 
 pub use model::{AuditEvent, Broken, Entry, EventFilter, Trail, Verdict};
-pub use service::list;
+pub use service::{list, record_alone};
 pub use store::{record, record_all};

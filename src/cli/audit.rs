@@ -39,16 +39,12 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), StartError> {
-    let state = context.open_state().await?;
-    let result = match command {
-        Command::Verify { against, signed_by } => {
-            verify(context, &state, against.as_deref(), signed_by).await
-        }
-        Command::List(arguments) => audit_list::list(context, &state, arguments).await,
-        Command::Export => export(&state).await,
+    let on_state = async |state: &AppState| match command {
+        Command::Verify { against, signed_by } => verify(context, state, against.as_deref(), signed_by).await,
+        Command::List(arguments) => audit_list::list(context, state, arguments).await,
+        Command::Export => export(state).await,
     };
-    state.db.close().await;
-    result
+    context.with_state(on_state).await
 }
 
 /// How long an event may wait: a running server seals within a second or two, and tries again within a minute.

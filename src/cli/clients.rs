@@ -74,10 +74,9 @@ impl<'a> Row<'a> {
 }
 
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), StartError> {
-    let state = context.open_state().await?;
-    let result = run_on(context, &state, command).await;
-    state.db.close().await;
-    result
+    context
+        .with_state(async |state| run_on(context, state, command).await)
+        .await
 }
 
 async fn run_on(context: &Context, state: &AppState, command: Command) -> Result<(), StartError> {

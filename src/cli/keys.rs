@@ -42,14 +42,11 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Start
     let config = context.load(Need::Everything)?.config;
     let ambient = Ambient::system();
     let (db, secret) = startup::open(&config, &ambient).await?;
-    context
-        .has_opened
-        .store(true, std::sync::atomic::Ordering::Relaxed);
     let sealer = startup::sealer(&secret)?;
     let trail = startup::trail(&secret, &ambient)?;
     let maker = KeyMaker::new(db.clone(), ambient, &config);
     let result = run_on(context, &maker, &sealer, &trail, command).await;
-    db.close().await;
+    startup::close(&db, &trail, context.may_change).await;
     result
 }
 

@@ -153,10 +153,9 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Start
     {
         return preview(context, template, locale.as_ref(), html);
     }
-    let state = context.open_state().await?;
-    let result = run_on(context, &state, command).await;
-    state.db.close().await;
-    result
+    context
+        .with_state(async |state| run_on(context, state, command).await)
+        .await
 }
 
 /// Needs no database: it's for whoever writes templates.
@@ -209,19 +208,13 @@ async fn run_on(context: &Context, state: &AppState, command: Command) -> Result
             let count = service::retry(&dry_run.on(state), wanted)
                 .await
                 .map_err(start_error)?;
-            if named > 0 && count == 0 {
-                return all_found(named, count);
-            }
-            if dry_run.is_on() {
-                context
-                    .output
-                    .would(&format!("{} would be tried at once", mails(count)))?;
-            } else {
-                context
-                    .output
-                    .done(&format!("{} will be tried at once", mails(count)))?;
-            }
-            all_found(named, count)
+            tell(
+                context,
+                dry_run,
+                named,
+                count,
+                ["will be tried at once", "would be tried at once"],
+            )
         }
         Command::Purge { ids, yes, dry_run } => {
             let question = if ids.is_empty() {
@@ -238,18 +231,8 @@ async fn run_on(context: &Context, state: &AppState, command: Command) -> Result
             let count = service::purge(&dry_run.on(state), wanted)
                 .await
                 .map_err(start_error)?;
-            if named > 0 && count == 0 {
-                return all_found(named, count);
-            }
-            if dry_run.is_on() {
-                context
-                    .output
-                    .would(&format!("{} would be removed", mails(count)))?;
-            } else {
-                let verb = if count == 1 { "is" } else { "are" };
-                context.output.done(&format!("{} {verb} removed", mails(count)))?;
-            }
-            all_found(named, count)
+            let removed = if count == 1 { "is removed" } else { "are removed" };
+            tell(context, dry_run, named, count, [removed, "would be removed"])
         }
         // Done before there was a database.
         Command::Preview { .. } => Ok(()),
@@ -261,14 +244,30 @@ fn distinct(ids: &[MailId]) -> u64 {
     ids.iter().collect::<HashSet<_>>().len() as u64
 }
 
-/// A named mail that isn't there is a failure: it was sent meanwhile, or its id is mistyped. The others are done.
-fn all_found(named: u64, found: u64) -> Result<(), StartError> {
-    match named.saturating_sub(found) {
-        0 => Ok(()),
-        missing => Err(StartError::new(format!(
-            "{missing} of the mails that were named ({named}) can't be found: see `roster mail list`"
-        ))),
+/// Says what has become of so many mails, or would. A named one that isn't there is a failure: it was sent meanwhile, or its
+/// id is mistyped. The others are done.
+fn tell(
+    context: &Context,
+    dry_run: DryRun,
+    named: u64,
+    found: u64,
+    [done, would_be]: [&str; 2],
+) -> Result<(), StartError> {
+    let missing = named.saturating_sub(found);
+    if found > 0 || missing == 0 {
+        let mails = mails(found);
+        if dry_run.is_on() {
+            context.output.would(&format!("{mails} {would_be}"))?;
+        } else {
+            context.output.done(&format!("{mails} {done}"))?;
+        }
     }
+    if missing > 0 {
+        return Err(StartError::new(format!(
+            "{missing} of the mails that were named ({named}) can't be found: see `roster mail list`"
+        )));
+    }
+    Ok(())
 }
 
 fn mails(count: u64) -> String {

@@ -17,14 +17,14 @@ mod users;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::app::AppState;
 use crate::clock::Ambient;
 use crate::config::{Config, Loaded, LogConfig, LogFormat, Need, Sources};
 use crate::startup::{self, StartError};
-use crate::{app::AppState, audit::service::seal_waiting, routes, telemetry};
+use crate::{routes, telemetry};
 
 use output::Output;
 
@@ -90,8 +90,8 @@ enum Command {
 struct Context {
     sources: Sources,
     output: Output,
-    /// Whether there was a database to work on.
-    has_opened: AtomicBool,
+    /// Whether the command may leave events.
+    may_change: bool,
 }
 
 impl Context {
@@ -99,14 +99,18 @@ impl Context {
         Config::load(&self.sources, need).map_err(startup::start_error)
     }
 
-    /// The state that services work on, for a command that isn't the server.
-    async fn open_state(&self) -> Result<AppState, StartError> {
+    /// Runs a command that isn't the server on the state that services work on.
+    async fn with_state(
+        &self,
+        command: impl AsyncFnOnce(&AppState) -> Result<(), StartError>,
+    ) -> Result<(), StartError> {
         let config = self.load(Need::Everything)?.config;
         let ambient = Ambient::system();
         let (db, secret) = startup::open(&config, &ambient).await?;
         let state = startup::open_state(config, ambient, db, &secret).await?;
-        self.has_opened.store(true, Ordering::Relaxed);
-        Ok(state)
+        let result = command(&state).await;
+        startup::close(&state.db, &state.trail, self.may_change).await;
+        result
     }
 }
 
@@ -129,31 +133,14 @@ impl Command {
     }
 }
 
-/// Puts the events of a command into their places in the chain: perhaps no server runs that would do it, and until then
-/// one can be removed without a trace. The command is done, whatever comes of this.
-///
-/// It opens the database once more, for each command closes what it works on; that costs a few milliseconds.
-async fn seal(context: &Context) -> Result<(), StartError> {
-    let config = context.load(Need::Everything)?.config;
-    let ambient = Ambient::system();
-    let (db, secret) = startup::open(&config, &ambient).await?;
-    let sealed = match startup::trail(&secret, &ambient) {
-        Ok(trail) => seal_waiting(&db, &trail).await.map_err(startup::cause_alone),
-        Err(error) => Err(error),
-    };
-    db.close().await;
-    sealed.map(drop)
-}
-
 /// Runs a command.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
     let context = Context {
         sources: Sources::from_process(cli.config),
         output: Output::new(cli.json),
-        has_opened: AtomicBool::new(false),
+        may_change: cli.command.may_change(),
     };
-    let may_change = cli.command.may_change();
     // Only the server logs what it does; a command says what it has to say itself.
     let last_lines = match cli.command {
         Command::Serve => None,
@@ -181,11 +168,6 @@ pub fn run(cli: Cli) -> ExitCode {
             output::print(String::from_utf8_lossy(&script).trim_end())
         }
     };
-    // Also where it has failed in the end: what was done before stays.
-    let seals = may_change && (result.is_ok() || context.has_opened.load(Ordering::Relaxed));
-    if seals && let Err(error) = block_on(seal(&context)) {
-        log::warn!("the events of this command have no place in the audit trail's chain yet: {error}");
-    }
     drop(last_lines);
     match result {
         Ok(()) => ExitCode::SUCCESS,

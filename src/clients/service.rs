@@ -140,14 +140,7 @@ async fn refuse(state: &AppState, id: ClientId, origin: &Origin) -> Result<(), A
         "wrong_secret",
     )
     .with("client", id.to_string());
-    state
-        .db
-        .write(move |writer| async move {
-            let transaction = writer.begin().await?;
-            audit::record(&*transaction, event).await?;
-            transaction.commit().await
-        })
-        .await
+    audit::record_alone(&state.db, event).await
 }
 
 async fn read(state: &AppState, id: ClientId) -> Result<Option<StoredClient>, ApiError> {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::super::model::{AuditEvent, Head, Sealed, hex};
 use super::super::store;
-use super::{BATCH, seal_all};
+use super::{BATCH, record_alone, seal_all};
 use crate::app::AppState;
 use crate::domain::{Actor, AuditAction, Origin, UserId};
 use crate::error::ApiError;
@@ -92,14 +92,7 @@ where
     let ring = Guard::into_inner(state.keys.ring());
     let event = AuditEvent::success(&state.trail, AuditAction::AuditExported, actor, None, origin)
         .with(SIGNED_BY, ring.current_id());
-    state
-        .db
-        .write(move |writer| async move {
-            let transaction = writer.begin().await?;
-            store::record(&*transaction, event).await?;
-            transaction.commit().await
-        })
-        .await?;
+    record_alone(&state.db, event).await?;
     seal_all(state).await?;
     let head = state
         .db

@@ -13,9 +13,10 @@ mod verify;
 
 use uuid::Uuid;
 
-use super::model::{Entry, EventFilter};
+use super::model::{AuditEvent, Entry, EventFilter};
 use super::store;
 use crate::app::AppState;
+use crate::db::Db;
 use crate::error::ApiError;
 
 pub use export::export;
@@ -26,6 +27,19 @@ pub use verify::{VerifyError, verify};
 
 /// How many events are read or sealed at a time.
 const BATCH: u64 = 500;
+
+/// Appends an event of what changes nothing else, in a transaction of its own.
+///
+/// # Errors
+/// [`ApiError::DatabaseUnavailable`].
+pub async fn record_alone(db: &Db, event: AuditEvent) -> Result<(), ApiError> {
+    db.write(move |writer| async move {
+        let transaction = writer.begin().await?;
+        store::record(&*transaction, event).await?;
+        transaction.commit().await
+    })
+    .await
+}
 
 /// Events, the newest first, from before one of them on.
 ///

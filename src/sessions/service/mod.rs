@@ -156,10 +156,7 @@ pub async fn end_all(
         .db
         .write(move |writer| async move {
             let transaction = writer.begin().await?;
-            if users::lock_account(&*transaction, user_id).await?.is_none() {
-                return Err(ApiError::no_such_account());
-            }
-            users::still_may_administer(&transaction, actor).await?;
+            users::lock_administered(&transaction, user_id, actor).await?;
             store::end_sessions(&*transaction, user_id).await?;
             audit::record(&*transaction, event).await?;
             transaction.commit().await
@@ -185,10 +182,7 @@ pub async fn end_one(
         .write(move |writer| async move {
             let transaction = writer.begin().await?;
             // The account first, as in `end_all`: an admin and its owner can't wait for each other.
-            if users::lock_account(&*transaction, user_id).await?.is_none() {
-                return Err(ApiError::no_such_account());
-            }
-            users::still_may_administer(&transaction, actor).await?;
+            users::lock_administered(&transaction, user_id, actor).await?;
             if !store::end_session(&*transaction, user_id, id).await? {
                 return Err(ApiError::NotFound(
                     format!("The account has no session {id}.").into(),

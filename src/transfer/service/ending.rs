@@ -42,7 +42,7 @@ impl Ending {
             return Ok(());
         }
         self.is_written = true;
-        record(&self.state, self.event(cause.map(reason))).await
+        audit::record_alone(&self.state.db, self.event(cause.map(reason))).await
     }
 
     fn event(&self, reason: Option<&'static str>) -> AuditEvent {
@@ -77,22 +77,11 @@ impl Drop for Ending {
         };
         let (state, event) = (self.state.clone(), self.event(Some("abandoned")));
         runtime.spawn(async move {
-            if let Err(error) = record(&state, event).await {
+            if let Err(error) = audit::record_alone(&state.db, event).await {
                 log::warn!("the end of an import isn't in the audit trail: {error}");
             }
         });
     }
-}
-
-async fn record(state: &AppState, event: AuditEvent) -> Result<(), ApiError> {
-    state
-        .db
-        .write(move |writer| async move {
-            let transaction = writer.begin().await?;
-            audit::record(&*transaction, event).await?;
-            transaction.commit().await
-        })
-        .await
 }
 
 /// Why it stopped, as the trail says it.

@@ -26,14 +26,7 @@ where
 {
     let event = AuditEvent::success(&state.trail, AuditAction::UsersExported, actor, None, origin)
         .with("with_password_hashes", with_password_hashes);
-    state
-        .db
-        .write(move |writer| async move {
-            let transaction = writer.begin().await?;
-            audit::record(&*transaction, event).await?;
-            transaction.commit().await
-        })
-        .await?;
+    audit::record_alone(&state.db, event).await?;
     let mut after: Option<UserId> = None;
     let mut count = 0;
     loop {

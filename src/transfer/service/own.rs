@@ -38,14 +38,7 @@ pub async fn own_data(
     origin: &Origin,
 ) -> Result<OwnData, ApiError> {
     let event = AuditEvent::success(&state.trail, AuditAction::UserExported, actor, Some(id), origin);
-    state
-        .db
-        .write(move |writer| async move {
-            let transaction = writer.begin().await?;
-            audit::record(&*transaction, event).await?;
-            transaction.commit().await
-        })
-        .await?;
+    audit::record_alone(&state.db, event).await?;
     let (user, mails, codes) = state
         .db
         .read(move |reader| async move {

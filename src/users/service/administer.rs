@@ -12,7 +12,7 @@ use crate::security::passwords::PasswordContext;
 use crate::sessions;
 use crate::verification;
 
-use super::super::model::{AccountChanges, AdminUser, Changes, NewAccount, Registration, User};
+use super::super::model::{Account, AccountChanges, AdminUser, Changes, NewAccount, Registration, User};
 use super::super::store;
 use super::find::administered;
 use super::idempotency::Repeat;
@@ -29,6 +29,22 @@ pub async fn still_may_administer(transaction: &Transaction, actor: Actor) -> Re
         Actor::User(id) if !store::is_active_admin(&**transaction, id).await? => policy::may_administer(&[]),
         _ => Ok(()),
     }
+}
+
+/// Locks the account that somebody administers, who can still do so.
+///
+/// # Errors
+/// [`ApiError::NotFound`] where there is no such account, [`ApiError::Forbidden`].
+pub async fn lock_administered(
+    transaction: &Transaction,
+    id: UserId,
+    actor: Actor,
+) -> Result<Account, ApiError> {
+    let account = store::lock_account(&**transaction, id)
+        .await?
+        .ok_or_else(ApiError::no_such_account)?;
+    still_may_administer(transaction, actor).await?;
+    Ok(account)
 }
 
 /// Makes an account. Without a password its owner is invited by mail to choose one.
@@ -139,11 +155,7 @@ pub async fn change_account(
                 // Before any account is locked, as everybody does who may end an admin.
                 keep_an_admin(&transaction, id).await?;
             }
-            let present = store::lock_account(&*transaction, id)
-                .await?
-                .ok_or_else(ApiError::no_such_account)?
-                .user;
-            still_may_administer(&transaction, change.actor).await?;
+            let present = lock_administered(&transaction, id, change.actor).await?.user;
             if !precondition.allows(present.revision) {
                 return Err(ApiError::PreconditionFailed);
             }
@@ -280,11 +292,7 @@ pub async fn mail_reset(state: &AppState, id: UserId, actor: Actor, origin: Orig
         .db
         .write(move |writer| async move {
             let transaction = writer.begin().await?;
-            let user = store::lock_account(&*transaction, id)
-                .await?
-                .ok_or_else(ApiError::no_such_account)?
-                .user;
-            still_may_administer(&transaction, actor).await?;
+            let user = lock_administered(&transaction, id, actor).await?.user;
             if user.status != UserStatus::Active {
                 return Err(ApiError::Conflict(
                     "The account is disabled: enable it first.".into(),

@@ -15,7 +15,7 @@ use crate::verification;
 
 use super::super::model::{Changes, User};
 use super::super::store;
-use super::administer::still_may_administer;
+use super::administer::lock_administered;
 use super::profile::lock_own_account;
 use super::{context_after, hash_new, names};
 
@@ -43,13 +43,8 @@ pub async fn delete(
             keep_an_admin(&transaction, id).await?;
             let account = match own {
                 Some(session) => lock_own_account(&transaction, id, session, now).await?,
-                None => store::lock_account(&*transaction, id)
-                    .await?
-                    .ok_or_else(ApiError::no_such_account)?,
+                None => lock_administered(&transaction, id, actor).await?,
             };
-            if own.is_none() {
-                still_may_administer(&transaction, actor).await?;
-            }
             if !precondition.allows(account.user.revision) {
                 return Err(ApiError::PreconditionFailed);
             }

@@ -23,7 +23,7 @@ use crate::security::passwords::{HashingError, PasswordContext, Weakness};
 use super::model::{Account, AdminUser, NewUser, REGISTRATION, Registration, User};
 use super::store;
 
-pub use administer::{change_account, create_account, mail_reset, still_may_administer};
+pub use administer::{change_account, create_account, lock_administered, mail_reset, still_may_administer};
 pub use find::{administered, search};
 pub use idempotency::{Once, Render, Repeat, Repeats, housekeep, keep_house, once};
 pub use lifecycle::{delete, set_password, set_roles, set_status};
